@@ -1,0 +1,121 @@
+"""What happens during a load, as values in the past tense, and the one protocol through which it is told.
+
+An observer is called on the event loop, so it returns at once and never raises.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """Anything that happened during a load."""
+
+
+class LoadOpened(Event, frozen=True, gc=False):
+    """The load directory is ours: the load begins, or goes on where `records_before` says."""
+
+    load_id: str
+    module: str
+    host: str
+    input_name: str
+    input_bytes: int | None
+    """Size of the input as stored (compressed, if it is); None for a stream."""
+    resumes: int
+
+
+class WindowIntended(Event, frozen=True, gc=False):
+    """A window of batches is durable and may be sent."""
+
+    records: int
+    invalid: int
+    blank: int
+    input_offset: int
+    """Bytes of the decompressed input that windows cover so far."""
+    input_bytes_read: int
+    """Bytes of the input as stored that have been read so far; of `LoadOpened.input_bytes`."""
+
+
+class BatchSent(Event, frozen=True, gc=False):
+    """An attempt's first byte is about to leave."""
+
+    batch: int
+    attempt: int
+    records: int
+
+
+class BatchAnswered(Event, frozen=True, gc=False):
+    """An attempt was answered, and the answer settled this many records."""
+
+    batch: int
+    attempt: int
+    latency_s: float
+    inserted: int
+    duplicate: int
+    rejected: int
+    recovered: int
+
+
+class BatchRefused(Event, frozen=True, gc=False):
+    """An attempt was proved not applied; its records will be sent again."""
+
+    batch: int
+    attempt: int
+    reason: str
+
+
+class BatchInDoubt(Event, frozen=True, gc=False):
+    """Records of an attempt may have been applied or not; nobody knows yet."""
+
+    batch: int
+    attempt: int
+    records: int
+    reason: str
+
+
+class RecordsHeld(Event, frozen=True, gc=False):
+    """Records in doubt that no rung can resolve stay in doubt until a person decides."""
+
+    records: int
+
+
+class GatePaused(Event, frozen=True, gc=False):
+    """The server pushed back (429): nothing is sent for this long, then one probe."""
+
+    pause_s: float
+
+
+class GateReopened(Event, frozen=True, gc=False):
+    """The probe passed: sending goes on."""
+
+
+class TokenRefreshed(Event, frozen=True, gc=False):
+    """A new access token was obtained; one refresh served all callers."""
+
+
+class ServiceUnreachable(Event, frozen=True, gc=False):
+    """The service does not answer; the load waits until it does or `--patience` ends."""
+
+    host: str
+    reason: str
+    gives_up_in_s: float
+
+
+class LoadStopping(Event, frozen=True, gc=False):
+    """A signal asked the load to stop: nothing new is sent, answers are awaited."""
+
+    signal: str
+
+
+class Warned(Event, frozen=True, gc=False):
+    """Something that the operator should know and that does not stop the load."""
+
+    text: str
+
+
+class Observer(Protocol):
+    """Whoever wants to know: the progress display, the metrics, the tests."""
+
+    def __call__(self, event: Event, /) -> None: ...

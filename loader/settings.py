@@ -1,0 +1,111 @@
+"""What a person may set, validated once, as the values that the parts take.
+
+Nothing here reads the environment or a file: `cli` gathers the words, this module makes them sound.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from loader.errors import UsageError
+
+STDIN = "-"
+
+
+class Target(msgspec.Struct, frozen=True):
+    """Where the records go: a module of the organisation that the credentials belong to."""
+
+    module: str
+    api_url: str
+    """Scheme, host and port, without a trailing slash."""
+    accounts_url: str
+    """Where access tokens come from."""
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """Either a refresh token with its client, or an access token that is never refreshed.
+
+    Never printed: `repr` shows which kind it is and no more.
+    """
+
+    client_id: str = ""
+    client_secret: str = ""
+    refresh_token: str = ""
+    access_token: str = ""
+
+    @property
+    def refreshable(self) -> bool:
+        return bool(self.refresh_token)
+
+    def __repr__(self) -> str:
+        return f"Credentials({'refresh token' if self.refreshable else 'access token'})"
+
+
+class Threshold(msgspec.Struct, frozen=True):
+    """A number of records, or a share of those that have an outcome (`--max-rejected 100`, `1%`)."""
+
+    count: int | None = None
+    percent: float | None = None
+
+    def exceeded_by(self, count: int, *, of: int) -> bool:
+        if self.count is not None:
+            return count > self.count
+        # A share of next to nothing says nothing: the first hundred records are let through.
+        return self.percent is not None and of >= 100 and count * 100 > self.percent * of
+
+
+class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One load: its input, its target and how to go about it."""
+
+    input: str
+    """A path, or `-` for stdin."""
+    load_dir: Path
+    target: Target
+    key: str = ""
+    """API name of the field that holds the source's own key; empty: none."""
+    key_unique: bool = False
+    """The key counts as unique although the field metadata could not be read."""
+    concurrency: int = 10
+    rate: float | None = None
+    """Calls a second; None: no limit of our own."""
+    limit: int | None = None
+    """Load no more than this many records of the input."""
+    max_rejected: Threshold | None = None
+    timeout_s: float = 60.0
+    patience_s: float = 300.0
+    quiet_period_s: float = 30.0
+    ok_duplicates: bool = False
+    check: bool = True
+    line_bytes_max: int = 1024 * 1024
+
+    def __post_init__(self) -> None:
+        for name, least in (("concurrency", 1), ("timeout_s", 0.001), ("patience_s", 0.0)):
+            if getattr(self, name) < least:
+                flag = "--" + name.removesuffix("_s").replace("_", "-")
+                raise UsageError(f"{flag} is too small", why=f"{getattr(self, name)} is less than {least}")
+        if self.rate is not None and self.rate <= 0:
+            raise UsageError("--rate is too small", why="it is a number of calls a second, above 0")
+
+    @property
+    def from_stdin(self) -> bool:
+        return self.input == STDIN
+
+
+def require_safe_url(url: str, *, flag: str) -> str:
+    """`url` as scheme, host and port: https anywhere, http on loopback only.
+
+    Raises:
+        UsageError: another scheme, a plain-text host beyond this machine, or no host at all.
+    """
+    parts = urlsplit(url)
+    loopback = parts.hostname in {"127.0.0.1", "localhost", "::1"}
+    if parts.hostname and (parts.scheme == "https" or (parts.scheme == "http" and loopback)):
+        return f"{parts.scheme}://{parts.netloc}"
+    raise UsageError(
+        f"{flag} {url!r} cannot be used",
+        why="records and credentials travel over https; plain http is for this machine alone",
+        hint=f"Write it as {flag} https://HOST",
+    )
