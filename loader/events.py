@@ -5,9 +5,12 @@ An observer is called on the event loop, so it returns at once and never raises.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
+
+from loader.outcomes import ErrorCount, Outcome
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -15,7 +18,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
 
 class LoadOpened(Event, frozen=True, gc=False):
-    """The load directory is ours: the load begins, or goes on where `records_before` says."""
+    """The load directory is ours: the load begins, or goes on where `before` says."""
 
     load_id: str
     module: str
@@ -24,6 +27,8 @@ class LoadOpened(Event, frozen=True, gc=False):
     input_bytes: int | None
     """Size of the input as stored (compressed, if it is); None for a stream."""
     resumes: int
+    before: Mapping[Outcome, int] = {}
+    """Where the records of earlier runs stand."""
 
 
 class WindowIntended(Event, frozen=True, gc=False):
@@ -36,6 +41,8 @@ class WindowIntended(Event, frozen=True, gc=False):
     """Bytes of the decompressed input that windows cover so far."""
     input_bytes_read: int
     """Bytes of the input as stored that have been read so far; of `LoadOpened.input_bytes`."""
+    errors: Sequence[ErrorCount] = ()
+    """The invalid ones by code and field."""
 
 
 class BatchSent(Event, frozen=True, gc=False):
@@ -56,6 +63,9 @@ class BatchAnswered(Event, frozen=True, gc=False):
     duplicate: int
     rejected: int
     recovered: int
+    """Of `inserted`."""
+    errors: Sequence[ErrorCount] = ()
+    """The rejected ones by code and field."""
 
 
 class BatchRefused(Event, frozen=True, gc=False):

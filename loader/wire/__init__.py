@@ -1,0 +1,1 @@
+"""The API's contract, byte for byte; the sandbox shares it. Nothing here does I/O."""

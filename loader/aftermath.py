@@ -1,0 +1,178 @@
+"""What a run leaves behind: the summary, and the files of rejected and held records."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from loader.checkpoint import scan
+from loader.checkpoint.ledger import Ledger, Tally
+from loader.checkpoint.replay import outcomes_in_order
+from loader.errors import ExitCode
+from loader.events import Observer, Warned
+from loader.outcomes import Outcome, Settlement
+from loader.recall import log_path
+from loader.records import Attempt, Window
+from loader.report import export
+from loader.report.summary import Effort, Summary, from_json, summarise
+from loader.schema.check import Problem
+from loader.settings import LoadSettings
+from loader.source.batches import LINE_TOO_LONG
+from loader.source.lookup import Lookup, OriginalLine, lines_of
+from loader.source.spool import Spool, spooled
+
+SPOOL = "stdin-lines"
+"""Lines of stdin that were not inserted: rejected.ndjson and in-doubt.ndjson are made of them."""
+
+
+class DeliveryRecorder(Protocol):
+    """What the delivery loop writes to."""
+
+    def sent(self, attempt: Attempt, at: float) -> None: ...
+
+    def not_applied(self, attempt: Attempt, reason: str) -> None: ...
+
+    def settle(self, attempt: Attempt, settlement: Settlement) -> None: ...
+
+    def doubt(self, attempt: Attempt, lines: Sequence[int], reason: str, *, held: bool) -> None: ...
+
+
+class Kept:
+    """Keeps those lines of stdin that will be shown to a person. For a file it does nothing."""
+
+    def __init__(self, settings: LoadSettings) -> None:
+        self._spool = Spool(settings.load_dir / SPOOL) if settings.from_stdin else None
+        self._failed: deque[bytes] = deque()
+
+    def watch(self, check: Callable[[bytes], Sequence[Problem]]) -> Callable[[bytes], Sequence[Problem]]:
+        """The same check; lines that fail it are remembered until their window closes."""
+        if self._spool is None:
+            return check
+
+        def watched(raw: bytes) -> Sequence[Problem]:
+            problems = check(raw)
+            if problems:
+                self._failed.append(raw)
+            return problems
+
+        return watched
+
+    def keep_invalid(self, window: Window) -> None:
+        """Keep the invalid lines of a window, which failed the check in this order."""
+        if self._spool is None:
+            return
+        for batch in window.batches:
+            for one in batch.invalid:
+                if one.code != LINE_TOO_LONG:  # it was never whole in memory
+                    self._spool.keep(one.line, self._failed.popleft())
+
+    def beside(self, recorder: DeliveryRecorder) -> DeliveryRecorder:
+        """The recorder, keeping each line before its outcome is written."""
+        return recorder if self._spool is None else _KeepingRecorder(recorder, self._spool)
+
+    def close(self) -> None:
+        if self._spool is not None:
+            self._spool.close()
+
+
+class _KeepingRecorder:
+    def __init__(self, recorder: DeliveryRecorder, spool: Spool) -> None:
+        self._recorder = recorder
+        self._spool = spool
+        self.sent = recorder.sent
+        self.not_applied = recorder.not_applied
+
+    def settle(self, attempt: Attempt, settlement: Settlement) -> None:
+        self._keep(attempt, {one.line for one in settlement.others if one.outcome is Outcome.REJECTED})
+        self._recorder.settle(attempt, settlement)
+
+    def doubt(self, attempt: Attempt, lines: Sequence[int], reason: str, *, held: bool) -> None:
+        if held:
+            self._keep(attempt, set(lines))
+        self._recorder.doubt(attempt, lines, reason, held=held)
+
+    def _keep(self, attempt: Attempt, lines: set[int]) -> None:
+        for line, record in zip(attempt.lines, attempt.records, strict=False):
+            if line in lines:
+                self._spool.keep(line, record)
+
+
+def summary_of(
+    ledger: Ledger,
+    settings: LoadSettings,
+    *,
+    seconds: float = 0.0,
+    settled_before: Tally | None = None,
+    refreshes: int = 0,
+    stopped_by: ExitCode | None = None,
+) -> Summary:
+    """Where the load stands. A finished load gives the summary that it left when it finished."""
+    stored = stored_summary(settings.load_dir)
+    if settled_before is None and ledger.sealed and stored is not None:
+        return stored
+    assert ledger.head is not None
+    tally = ledger.tally()
+    earlier_s = stored.seconds if stored is not None and not stored.complete else 0.0
+    before = 0 if settled_before is None else _settled(settled_before)
+    effort = Effort(
+        credits=tally.credits,
+        refreshes=refreshes + (stored.refreshes if stored is not None else 0),
+        seconds=seconds + earlier_s if settled_before is None else seconds,
+        settled=_settled(tally) - before,
+    )
+    return summarise(
+        tally,
+        load_id=ledger.head.load_id,
+        module=ledger.head.module,
+        input_name=settings.input,
+        effort=effort,
+        lines=ledger.next_line - 1,
+        complete=ledger.sealed,
+        ok_duplicates=settings.ok_duplicates,
+        stopped_by=stopped_by,
+    )
+
+
+def _settled(tally: Tally) -> int:
+    return tally.inserted + tally.duplicate + tally.rejected + tally.invalid
+
+
+def stored_summary(load_dir: Path) -> Summary | None:
+    """The summary that the last run left, if it left one that can be read."""
+    with suppress(OSError, msgspec.DecodeError):
+        return from_json((load_dir / export.SUMMARY).read_bytes())
+    return None
+
+
+def publish(settings: LoadSettings, summary: Summary, observe: Observer) -> None:
+    """Write the files of the load directory that are made of outcomes.
+
+    Raises:
+        DiskError: one of them could not be written.
+    """
+    path = log_path(settings.load_dir)
+    missing = export.write_exports(settings.load_dir, summary, outcomes_in_order(path), lookup_of(settings))
+    if missing:
+        observe(Warned(f"{missing:,} lines could not be read again: they are not in {export.REJECTED}"))
+
+
+def lookup_of(settings: LoadSettings) -> Lookup:
+    """Where the original lines of a load are found."""
+    if not settings.from_stdin:
+        return lines_of(settings.input, line_bytes_max=settings.line_bytes_max)
+    path = settings.load_dir / SPOOL
+
+    def look(wanted: Iterable[int]) -> Iterator[OriginalLine]:
+        return spooled(path, wanted) if path.exists() else iter(())
+
+    return look
+
+
+def fold_quietly(load_dir: Path) -> Ledger:
+    """What the log of a load adds up to, read without a lock."""
+    return scan.fold(log_path(load_dir))

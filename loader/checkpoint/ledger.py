@@ -1,0 +1,456 @@
+"""What the checkpoint log adds up to: a fold over its entries, the same one live and at a restart.
+
+Pure. Memory is flat: only batches with an unsettled record are kept, all else is a count. Nothing here
+decides what is sent; it only says what is known.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from loader.checkpoint import ranges
+from loader.checkpoint.entries import (
+    FORMAT_VERSION,
+    BatchEntry,
+    Doubt,
+    Entry,
+    Head,
+    NewerLoaderError,
+    NotApplied,
+    Open,
+    OtherOutcome,
+    Outcomes,
+    Seal,
+    Sent,
+    WindowEntry,
+    known_outcome,
+)
+from loader.checkpoint.ranges import NONE, Ranges
+from loader.errors import DiskError
+from loader.outcomes import ErrorCount, Outcome
+from loader.records import Span
+from loader.wire.limits import credits_for
+
+ERROR_KINDS_MAX = 1000
+"""Beyond so many different (code, field) pairs the rest is counted as one, whatever a server may invent."""
+OTHER_ERRORS = ("OTHER_CODES", "")
+
+
+class DamagedLogError(DiskError):
+    """The log contradicts itself, or lost what it had confirmed: nothing may be sent on its word."""
+
+    def __init__(self, why: str, *, offset: int | None = None) -> None:
+        place = "" if offset is None else f" at byte {offset:,}"
+        super().__init__(
+            f"the checkpoint log is damaged{place}",
+            why=f"{why}\nNothing was sent.",
+            hint="Keep the load directory as it is, and restore checkpoint.log from a copy if there is one",
+        )
+        self.offset = offset
+
+
+class Doubtful(msgspec.Struct, frozen=True):
+    """Lines that an attempt at or after `since` may have inserted."""
+
+    lines: Ranges
+    since: float
+
+
+class OpenBatch(msgspec.Struct, frozen=True):
+    """A batch with unsettled records. `open` is made of `allowed`, `sent` and the lines of `doubts`."""
+
+    number: int
+    span: Span
+    open: Ranges
+    allowed: Ranges
+    """Certainly not applied: these may be sent as if for the first time."""
+    sent: Ranges
+    """In flight: no earlier attempt is in doubt, the present one has no answer yet."""
+    doubts: tuple[Doubtful, ...]
+    """In doubt, in flight again or not."""
+    held: Ranges
+    """Those of `doubts` that only a person can settle."""
+    last_attempt: int
+
+    @property
+    def in_doubt(self) -> Ranges:
+        return _all_lines(self.doubts)
+
+
+class Tally(msgspec.Struct, frozen=True, kw_only=True):
+    """The counts of a load. `inserted` to `pending` are disjoint and add up to `records`."""
+
+    inserted: int
+    duplicate: int
+    rejected: int
+    invalid: int
+    in_doubt: int
+    pending: int
+    held: int
+    """Of `in_doubt`: those that wait for a person."""
+    recovered: int
+    """Of `inserted`: those that were in doubt and were shown to be ours."""
+    blank: int
+    calls: int
+    retries: int
+    resumes: int
+    credits: int
+    """What the calls cost if each was charged."""
+    errors: tuple[ErrorCount, ...]
+    """Rejected and invalid records by code and field, most frequent first."""
+
+    @property
+    def records(self) -> int:
+        return self.inserted + self.duplicate + self.rejected + self.invalid + self.in_doubt + self.pending
+
+    def count(self, outcome: Outcome) -> int:
+        number: int = getattr(self, outcome.value)
+        return number
+
+
+class _Unsettled:
+    """The mutable state of one open batch."""
+
+    __slots__ = ("doubts", "entry", "flights", "held", "last_attempt", "not_before", "open")
+
+    def __init__(self, entry: BatchEntry, *, not_before: float) -> None:
+        self.entry = entry
+        self.open = entry.record_lines
+        self.flights: dict[int, tuple[Ranges, float]] = {}
+        self.doubts: tuple[Doubtful, ...] = ()
+        self.held: Ranges = NONE
+        self.last_attempt = 0
+        self.not_before = not_before
+        """No attempt that the log does not show can have been made before this time."""
+
+    def doubt(self, lines: Ranges, *, since: float) -> None:
+        """Marks `lines`; those that are in doubt already keep their earlier time."""
+        fresh = ranges.difference(lines, _all_lines(self.doubts))
+        if fresh:
+            self.doubts += (Doubtful(fresh, since),)
+
+    def land(self, lines: Ranges, *, attempt: int | None = None) -> list[tuple[Ranges, float]]:
+        """Takes `lines` out of one flight, or of all; returns what was taken, with the flight's time."""
+        landed: list[tuple[Ranges, float]] = []
+        for number, (flying, at) in list(self.flights.items()):
+            if attempt is not None and number != attempt:
+                continue
+            taken = ranges.intersection(flying, lines)
+            if not taken:
+                continue
+            landed.append((taken, at))
+            left = ranges.difference(flying, taken)
+            if left:
+                self.flights[number] = (left, at)
+            else:
+                del self.flights[number]
+        return landed
+
+    def settle(self, lines: Ranges) -> None:
+        self.open = ranges.difference(self.open, lines)
+        self.land(lines)
+        self.held = ranges.difference(self.held, lines)
+        if self.doubts:
+            left = ((ranges.difference(one.lines, lines), one.since) for one in self.doubts)
+            self.doubts = tuple(Doubtful(rest, since) for rest, since in left if rest)
+
+    def crash(self, *, survived: bool) -> None:
+        """The process that had this batch is gone: what it knew beyond the log is lost."""
+        for lines, since in self.land(self.open):
+            self.doubt(lines, since=since)
+        if not survived:
+            self.doubt(self.open, since=self.not_before)
+
+    def view(self) -> OpenBatch:
+        doubtful = _all_lines(self.doubts)
+        flying: Ranges = NONE
+        for lines, _ in self.flights.values():
+            flying = ranges.union(flying, lines)
+        return OpenBatch(
+            number=self.entry.number,
+            span=self.entry.span,
+            open=self.open,
+            allowed=ranges.difference(ranges.difference(self.open, doubtful), flying),
+            sent=ranges.difference(flying, doubtful),
+            doubts=self.doubts,
+            held=self.held,
+            last_attempt=self.last_attempt,
+        )
+
+
+class Ledger:
+    """The fold. Every method but `apply` and `stop` only reads."""
+
+    def __init__(self) -> None:
+        self.head: Head | None = None
+        self.last_open: Open | None = None
+        self.sealed = False
+        self.next_batch = 1
+        self.next_line = 1
+        self.next_offset = 0
+        self.last_span: Span | None = None
+        """The span of the last batch in a window."""
+        self.records = 0
+        """Lines that have an outcome or may get one: all but the blank ones."""
+        self._unsettled: dict[int, _Unsettled] = {}
+        self._open_records = 0
+        self._counts = {Outcome.INSERTED: 0, Outcome.DUPLICATE: 0, Outcome.REJECTED: 0, Outcome.INVALID: 0}
+        self._errors: dict[tuple[str, str], int] = {}
+        self._recovered = 0
+        self._blank = 0
+        self._calls = 0
+        self._retries = 0
+        self._credits = 0
+        self._opens = 0
+        self._latest_at = 0.0
+        self._checksum = 0
+        self._offset: int | None = None
+        self._fold: dict[type[Entry], Callable[[Any], None]] = {
+            Head: self._begin,
+            Open: self._open,
+            WindowEntry: self._window,
+            Sent: self._sent,
+            NotApplied: self._not_applied,
+            Outcomes: self._outcomes,
+            Doubt: self._doubt,
+            Seal: self._seal,
+        }
+
+    def apply(self, entry: Entry, *, offset: int | None = None) -> None:
+        """Adds one entry; `offset` is where it stands in the log, for the message.
+
+        Raises:
+            DamagedLogError: it contradicts what came before.
+            NewerLoaderError: a later version of the loader wrote it.
+        """
+        self._offset = offset
+        if (self.head is None) is not isinstance(entry, Head):
+            raise self._damaged("HEAD is not the first frame, or not the only one")
+        self._fold[type(entry)](entry)
+
+    def stop(self, *, survived: bool) -> None:
+        """Judges what is open as the next OPEN will: for readers of a log that no process writes to."""
+        for batch in self._unsettled.values():
+            batch.crash(survived=survived)
+
+    # --- what it says ---
+
+    @property
+    def resumes(self) -> int:
+        return max(0, self._opens - 1)
+
+    @property
+    def open_records(self) -> int:
+        """Records in windows without a final outcome."""
+        return self._open_records
+
+    @property
+    def checksum(self) -> int:
+        """CRC-32 chained over the batches' checksums."""
+        return self._checksum
+
+    def batch(self, number: int) -> OpenBatch | None:
+        """The batch while it has unsettled records."""
+        found = self._unsettled.get(number)
+        return None if found is None else found.view()
+
+    def open_batches(self) -> Iterator[OpenBatch]:
+        """Batches with unsettled records, in source order."""
+        for number in sorted(self._unsettled):
+            yield self._unsettled[number].view()
+
+    def last_attempt(self, number: int) -> int:
+        """The number of the last attempt at a batch that has unsettled records; 0: none was made."""
+        batch = self._unsettled.get(number)
+        return 0 if batch is None else batch.last_attempt
+
+    def may_repeat(self, number: int, lines: Ranges) -> bool:
+        """Whether an earlier attempt at some of these lines may have been applied, or may yet be."""
+        batch = self._unsettled.get(number)
+        if batch is None or not (batch.doubts or batch.flights):
+            return False
+        flying = any(not ranges.disjoint(lines, one) for one, _ in batch.flights.values())
+        return flying or not ranges.disjoint(lines, _all_lines(batch.doubts))
+
+    def tally(self) -> Tally:
+        in_doubt = held = 0
+        for batch in self._unsettled.values():
+            in_doubt += ranges.count(_all_lines(batch.doubts))
+            held += ranges.count(batch.held)
+        by_count = sorted(self._errors.items(), key=lambda item: (-item[1], item[0]))
+        return Tally(
+            inserted=self._counts[Outcome.INSERTED],
+            duplicate=self._counts[Outcome.DUPLICATE],
+            rejected=self._counts[Outcome.REJECTED],
+            invalid=self._counts[Outcome.INVALID],
+            in_doubt=in_doubt,
+            pending=self._open_records - in_doubt,
+            held=held,
+            recovered=self._recovered,
+            blank=self._blank,
+            calls=self._calls,
+            retries=self._retries,
+            resumes=self.resumes,
+            credits=self._credits,
+            errors=tuple(ErrorCount(code, field, count) for (code, field), count in by_count),
+        )
+
+    def seal_entry(self, *, at: float) -> Seal:
+        """The SEAL that this ledger would accept, if nothing is open."""
+        return Seal(
+            outcomes={outcome.value: count for outcome, count in self._counts.items()},
+            lines=self.next_line - 1,
+            input_stop=self.next_offset,
+            checksum=self._checksum,
+            at=at,
+        )
+
+    # --- the fold ---
+
+    def _damaged(self, why: str) -> DamagedLogError:
+        return DamagedLogError(why, offset=self._offset)
+
+    def _begin(self, entry: Head) -> None:
+        if entry.format_version > FORMAT_VERSION:
+            raise NewerLoaderError(f"format version {entry.format_version}")
+        self.head = entry
+
+    def _open(self, entry: Open) -> None:
+        before = self.last_open
+        same_boot = before is not None and entry.boot_id != "" and entry.boot_id == before.boot_id
+        self.stop(survived=entry.survived and same_boot)
+        self.last_open = entry
+        self._opens += 1
+        self._latest_at = max(self._latest_at, entry.at)
+
+    def _window(self, entry: WindowEntry) -> None:
+        for batch in entry.batches:
+            self._cut(batch)
+        self.sealed = False
+
+    def _cut(self, batch: BatchEntry) -> None:
+        records = batch.record_lines
+        invalid = ranges.from_unordered(one.line for one in batch.invalid)
+        self._check_cut(batch, records, invalid)
+        self.next_batch += 1
+        self.next_line += batch.line_count
+        self.next_offset = batch.stop
+        self.last_span = batch.span
+        self._checksum = zlib.crc32(batch.crc.to_bytes(4, "little"), self._checksum)
+        self._blank += ranges.count(batch.blank)
+        for one in batch.invalid:
+            self._count(Outcome.INVALID, one.code, one.field)
+        open_records = ranges.count(records)
+        self.records += open_records + len(batch.invalid)
+        self._open_records += open_records
+        if records:
+            self._unsettled[batch.number] = _Unsettled(batch, not_before=self._latest_at)
+
+    def _check_cut(self, batch: BatchEntry, records: Ranges, invalid: Ranges) -> None:
+        number = batch.number
+        if number != self.next_batch:
+            raise self._damaged(f"batch {number} stands where batch {self.next_batch} belongs")
+        begins = (batch.first_line, batch.start)
+        if begins != (self.next_line, self.next_offset) or batch.line_count < 0 or batch.stop < batch.start:
+            raise self._damaged(f"batch {number} does not begin where the batch before it ends")
+        kinds = (records, invalid, batch.blank)
+        inside: Ranges = ((self.next_line, self.next_line + batch.line_count),) if batch.line_count else NONE
+        sound = all(ranges.is_sound(one) and ranges.covers(inside, one) for one in kinds)
+        each_once = len(batch.invalid) == ranges.count(invalid) and all(
+            ranges.disjoint(one, other)
+            for one, other in ((records, invalid), (records, batch.blank), (invalid, batch.blank))
+        )
+        if not sound or not each_once:
+            raise self._damaged(f"the lines of batch {number} are not lines of its span, each in one kind")
+
+    def _unsettled_batch(self, entry: Sent | NotApplied | Outcomes | Doubt, lines: Ranges) -> _Unsettled:
+        """The batch that `lines` are open in."""
+        batch = self._unsettled.get(entry.batch)
+        if batch is not None and (lines == batch.open or ranges.covers(batch.open, lines)):
+            return batch
+        what = f"{type(entry).__name__} of batch {entry.batch}, attempt {entry.attempt}"
+        raise self._damaged(f"{what} names lines that are in no window or have a final outcome already")
+
+    def _sent(self, entry: Sent) -> None:
+        if not ranges.is_sound(entry.lines):
+            raise self._damaged(f"an attempt at batch {entry.batch} names no proper set of lines")
+        batch = self._unsettled_batch(entry, entry.lines)
+        if batch.flights:
+            # Sent again although nobody said what became of the attempt before: it may have been applied.
+            for lines, since in batch.land(entry.lines):
+                batch.doubt(lines, since=since)
+        if batch.held:
+            batch.held = ranges.difference(batch.held, entry.lines)
+        flying, since = batch.flights.get(entry.attempt, (NONE, entry.at))
+        batch.flights[entry.attempt] = (ranges.union(flying, entry.lines), since)
+        batch.last_attempt = max(batch.last_attempt, entry.attempt)
+        batch.not_before = max(batch.not_before, entry.at)
+        self._latest_at = max(self._latest_at, entry.at)
+        self._calls += 1
+        self._credits += credits_for(ranges.count(entry.lines))
+        if entry.attempt > 1:
+            self._retries += 1
+
+    def _not_applied(self, entry: NotApplied) -> None:
+        self._unsettled_batch(entry, entry.lines).land(entry.lines, attempt=entry.attempt)
+
+    def _doubt(self, entry: Doubt) -> None:
+        batch = self._unsettled_batch(entry, entry.lines)
+        for lines, since in batch.land(entry.lines, attempt=entry.attempt):
+            batch.doubt(lines, since=since)
+        batch.doubt(entry.lines, since=batch.not_before)
+        if entry.held:
+            batch.held = ranges.union(batch.held, entry.lines)
+
+    def _outcomes(self, entry: Outcomes) -> None:
+        settled = entry.lines
+        plain = ranges.count(settled)
+        if (len(entry.text_ids) or len(entry.ids) / 8) != plain or not ranges.is_sound(settled):
+            raise self._damaged(f"outcomes of batch {entry.batch}: ids and lines do not match")
+        if entry.others:
+            others = ranges.from_unordered(one.line for one in entry.others)
+            settled = ranges.union(settled, others)
+            if ranges.count(settled) != plain + len(entry.others):
+                raise self._damaged(f"outcomes of batch {entry.batch} name a line twice")
+        batch = self._unsettled_batch(entry, settled)
+        # An answer may outlive its SENT: a failed sync can lose that one while the side file keeps this.
+        batch.last_attempt = max(batch.last_attempt, entry.attempt)
+        if settled == batch.open:
+            del self._unsettled[entry.batch]
+        else:
+            batch.settle(settled)
+        self._open_records -= plain + len(entry.others)
+        self._counts[Outcome.INSERTED] += plain
+        for one in entry.others:
+            self._count_other(one)
+
+    def _count_other(self, one: OtherOutcome) -> None:
+        outcome = known_outcome(one.outcome)
+        self._recovered += outcome is Outcome.INSERTED and one.recovered
+        self._count(outcome, one.code, one.field)
+
+    def _count(self, outcome: Outcome, code: str, field: str) -> None:
+        self._counts[outcome] += 1
+        if outcome in (Outcome.REJECTED, Outcome.INVALID):
+            kind = (code, field)
+            if kind not in self._errors and len(self._errors) >= ERROR_KINDS_MAX:
+                kind = OTHER_ERRORS
+            self._errors[kind] = self._errors.get(kind, 0) + 1
+
+    def _seal(self, entry: Seal) -> None:
+        if self._open_records or entry != self.seal_entry(at=entry.at):
+            raise self._damaged("SEAL does not agree with the frames before it")
+        self.sealed = True
+
+
+def _all_lines(doubts: tuple[Doubtful, ...]) -> Ranges:
+    if len(doubts) == 1:
+        return doubts[0].lines
+    lines: Ranges = NONE
+    for one in doubts:
+        lines = ranges.union(lines, one.lines)
+    return lines

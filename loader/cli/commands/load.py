@@ -1,0 +1,118 @@
+"""`loader load`: flags in, a load, its exit code out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from loader.cli.configuration import ConfiguredCommand
+from loader.cli.parameters import COUNT_OR_SHARE, DURATION, display_flags, setting
+from loader.cli.running import run_load
+from loader.cli.target import target_of
+from loader.errors import UsageError
+from loader.settings import STDIN, LoadSettings
+from loader.wire.oauth import DATA_CENTRES
+
+
+@click.command(cls=ConfiguredCommand, short_help="Load a file into a module; run again, it continues.")
+@click.argument("source", metavar="FILE")
+@setting("--module", required=True, metavar="NAME", help="API name of the module, such as Leads.")
+@setting(
+    "--dc", type=click.Choice(list(DATA_CENTRES)), help="Data centre of the organisation.  [default: us]"
+)
+@setting("--api-domain", metavar="URL", help="The API's address, in place of --dc.")
+@setting("--accounts-url", metavar="URL", help="Where access tokens come from, with --api-domain.")
+@setting("--load-dir", type=click.Path(path_type=Path), metavar="DIR", help="[default: FILE.load]")
+@setting("--key", default="", metavar="FIELD", help="Field with the source's own key: it settles doubts.")
+@setting("--key-unique", is_flag=True, help="The key is unique, though the metadata cannot be read.")
+@setting("--concurrency", type=click.IntRange(1, 1000), default=10, show_default=True, help="Calls at once.")
+@setting("--rate", type=click.FloatRange(0, min_open=True), metavar="N", help="Calls a second, at most.")
+@setting("--limit", type=click.IntRange(1), metavar="N", help="Load no more than the first N records.")
+@setting("--max-rejected", type=COUNT_OR_SHARE, help="Stop beyond so many refused records.")
+@setting("--timeout", type=DURATION, default=60.0, metavar="TIME", help="For one call.  [default: 60s]")
+@setting(
+    "--patience", type=DURATION, default=300.0, metavar="TIME", help="With a dead service.  [default: 5min]"
+)
+@setting(
+    "--quiet-period", type=DURATION, default=30.0, metavar="TIME", help="Rest of a doubt.  [default: 30s]"
+)
+@setting("--ok-duplicates", is_flag=True, help="Exit 0 although some records were there already.")
+@setting("--no-check", is_flag=True, help="Send records without checking them against the module's fields.")
+@click.option("--new", is_flag=True, help="Start over in a fresh directory; the old one is kept.")
+@click.option("--yes", "-y", is_flag=True, help="Ask nothing.")
+@display_flags
+def load(source: str, **flags: Any) -> int:
+    """Loads FILE into a module. Run again with the same file and target, it continues.
+
+    FILE is NDJSON, one record a line, also as gzip or zstd; - is stdin, and then --load-dir is required.
+    Credentials come from LOADER_CLIENT_ID, LOADER_CLIENT_SECRET and LOADER_REFRESH_TOKEN, or from
+    LOADER_ACCESS_TOKEN; each also as ..._FILE. Each flag also is LOADER_... in the environment and a key in
+    loader.toml. Times are written 200ms, 30s, 5min, 2h.
+    """
+    settings = settings_of(source, flags)
+    if flags["new"] and not flags["yes"]:
+        confirm_new(settings.load_dir)
+    return run_load(
+        settings,
+        fresh=flags["new"],
+        as_json=flags["as_json"],
+        quiet=flags["quiet"],
+        verbose=flags["verbose"],
+        show_progress=not flags["no_progress"],
+        no_color=flags["no_color"],
+    )
+
+
+def settings_of(source: str, flags: dict[str, Any]) -> LoadSettings:
+    """The flags as settings.
+
+    Raises:
+        UsageError: flags that do not go together.
+    """
+    return LoadSettings(
+        input=source,
+        load_dir=_load_dir(source, flags["load_dir"]),
+        target=target_of(
+            flags["module"],
+            dc=flags["dc"],
+            api_domain=flags["api_domain"],
+            accounts_url=flags["accounts_url"],
+        ),
+        key=flags["key"],
+        key_unique=flags["key_unique"],
+        concurrency=flags["concurrency"],
+        rate=flags["rate"],
+        limit=flags["limit"],
+        max_rejected=flags["max_rejected"],
+        timeout_s=flags["timeout"],
+        patience_s=flags["patience"],
+        quiet_period_s=flags["quiet_period"],
+        ok_duplicates=flags["ok_duplicates"],
+        check=not flags["no_check"],
+    )
+
+
+def _load_dir(source: str, given: Path | None) -> Path:
+    if given is not None:
+        return given
+    if source == STDIN:
+        raise UsageError(
+            "a load from stdin needs a load directory",
+            why="there is no file beside which it could be",
+            hint="loader load - --load-dir DIR --module NAME",
+        )
+    return Path(f"{source.rstrip('/')}.load")
+
+
+def confirm_new(load_dir: Path) -> None:
+    """Asks a person at a terminal: starting over may insert records twice. A script has said it already."""
+    if not load_dir.exists() or not sys.stdin.isatty():
+        return
+    click.confirm(
+        f"{load_dir} holds an earlier load. Start over? What it inserted would be inserted again.",
+        abort=True,
+        err=True,
+    )

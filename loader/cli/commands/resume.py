@@ -1,0 +1,34 @@
+"""`loader resume`: goes on with a load as its log recorded it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from loader.cli.help import Command
+from loader.cli.parameters import display_flags
+from loader.cli.running import run_load
+
+
+@click.command(cls=Command, short_help="Continue the load of a load directory.")
+@click.argument("load_dir", metavar="DIR", type=click.Path(path_type=Path))
+@display_flags
+def resume(
+    load_dir: Path, *, as_json: bool, quiet: bool, verbose: bool, no_progress: bool, no_color: bool
+) -> int:
+    """Continues the load of DIR with what it recorded: input, target, key and pace.
+
+    A load from stdin is continued by piping the same bytes into `loader load` again.
+    """
+    from loader import job  # noqa: PLC0415 - brings the HTTP library
+
+    return run_load(
+        job.recorded_settings(load_dir),
+        fresh=False,
+        as_json=as_json,
+        quiet=quiet,
+        verbose=verbose,
+        show_progress=not no_progress,
+        no_color=no_color,
+    )

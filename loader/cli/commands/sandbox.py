@@ -1,0 +1,77 @@
+"""`loader sandbox`: serves the API on this machine until it is told to stop."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import click
+
+from loader.cli.help import Command
+from loader.cli.parameters import DURATION
+from loader.errors import UsageError
+
+
+@click.command(cls=Command, short_help="The same API on this machine.")
+@click.option("--port", type=click.IntRange(0, 65_535), default=0, help="0 picks a free one.  [default: 0]")
+@click.option("--db", type=click.Path(path_type=Path), metavar="FILE", help="[default: a temporary one]")
+@click.option("--latency", type=DURATION, default=0.0, metavar="TIME", help="Of each call.  [default: none]")
+@click.option(
+    "--concurrency", type=int, default=10, show_default=True, help="Large calls in flight, at most."
+)
+@click.option("--credits", type=int, metavar="N", help="Of 24 hours.  [default: no limit]")
+@click.option(
+    "--token-life", type=int, default=3600, show_default=True, help="Of an access token, in seconds."
+)
+@click.option("--token-grants", type=int, metavar="N", help="Access tokens in ten minutes.  [default: 10]")
+@click.option("--unique", multiple=True, metavar="MODULE.FIELD", help="A unique field; may be repeated.")
+@click.option("--external", multiple=True, metavar="MODULE.FIELD", help="An external id; may be repeated.")
+@click.option("--fault", multiple=True, metavar="KIND=SHARE", help="A share of the calls that go wrong.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Which calls get the faults.")
+def sandbox(
+    *,
+    port: int,
+    db: Path | None,
+    latency: float,
+    concurrency: int,
+    credits: int | None,  # noqa: A002 - the flag's name
+    token_life: int,
+    token_grants: int | None,
+    unique: tuple[str, ...],
+    external: tuple[str, ...],
+    fault: tuple[str, ...],
+    seed: int,
+) -> int:
+    """Serves the API on this machine, on loopback only, and stores what it accepts in SQLite.
+
+    When it is ready it prints one JSON line to stdout: url, client_id, client_secret, refresh_token, pid.
+    """
+    import anyio  # noqa: PLC0415 - with the server a fifth of a second
+
+    from loader.sandbox.app import SandboxSettings, serve  # noqa: PLC0415 - as above
+    from loader.sandbox.auth import GRANTS_MAX  # noqa: PLC0415 - as above
+    from loader.sandbox.faults import parse_fault  # noqa: PLC0415 - as above
+
+    if db is not None and not db.parent.is_dir():
+        raise UsageError(f"--db {db}: there is no directory {db.parent}")
+    settings = SandboxSettings(
+        port=port,
+        db=db,
+        latency_s=latency,
+        concurrency=concurrency,
+        credits=credits,
+        token_life_s=token_life,
+        token_grants_max=GRANTS_MAX if token_grants is None else token_grants,
+        unique=unique,
+        external=external,
+        faults=tuple(parse_fault(text) for text in fault),
+        seed=seed,
+    )
+    anyio.run(partial(serve, settings, ready=lambda facts: _announce(facts.line())))
+    return 0
+
+
+def _announce(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

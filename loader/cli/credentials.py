@@ -1,0 +1,88 @@
+"""Credentials: from the environment or from files that only their owner may read, never from arguments."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from loader.errors import CredentialsError
+from loader.settings import Credentials
+
+CLIENT_ID = "LOADER_CLIENT_ID"
+CLIENT_SECRET = "LOADER_CLIENT_SECRET"  # noqa: S105 - a name
+REFRESH_TOKEN = "LOADER_REFRESH_TOKEN"  # noqa: S105 - a name
+ACCESS_TOKEN = "LOADER_ACCESS_TOKEN"  # noqa: S105 - a name
+NAMES = (CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, ACCESS_TOKEN)
+_BYTES_MAX = 8192
+
+
+def read_credentials(environment: Mapping[str, str]) -> Credentials:
+    """The refresh token with its client, or else the access token alone.
+
+    Raises:
+        CredentialsError: none, half of them, or a file with them that others may read.
+    """
+    found = {name: _value(name, environment) for name in NAMES}
+    renewing = (CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN)
+    missing = [name for name in renewing if not found[name]]
+    if not missing:
+        return Credentials(
+            client_id=found[CLIENT_ID],
+            client_secret=found[CLIENT_SECRET],
+            refresh_token=found[REFRESH_TOKEN],
+        )
+    if found[ACCESS_TOKEN]:
+        return Credentials(access_token=found[ACCESS_TOKEN])
+    present = [name for name in renewing if found[name]]
+    if present:
+        raise CredentialsError(
+            "the credentials are not complete",
+            why=f"set: {', '.join(present)}; missing: {', '.join(missing)}",
+            hint=f"Each may also be a file that only you may read: {missing[0]}_FILE=PATH",
+        )
+    raise CredentialsError(
+        "there are no credentials",
+        why=f"neither {', '.join(renewing)}\nnor {ACCESS_TOKEN} is set",
+        hint="Set them in the environment, or name files that only you may read: "
+        f"{REFRESH_TOKEN}_FILE=PATH\nWithout an account: loader demo",
+    )
+
+
+def _value(name: str, environment: Mapping[str, str]) -> str:
+    value, path = environment.get(name, "").strip(), environment.get(f"{name}_FILE", "")
+    if value and path:
+        raise CredentialsError(f"both {name} and {name}_FILE are set", hint="Unset one of them.")
+    value = value or (_content(name, Path(path).expanduser()) if path else "")
+    if not value.isprintable() or not value.isascii():
+        raise CredentialsError(
+            f"{name} cannot be right", why="it holds a line break or a character that no credential has"
+        )
+    return value
+
+
+def _content(name: str, path: Path) -> str:
+    variable = f"{name}_FILE"
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as stream:
+            status = os.fstat(stream.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise CredentialsError(f"{variable}: {path} is not a file")
+            if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+                raise CredentialsError(
+                    f"{variable}: others may read {path}",
+                    why=f"its permissions are {stat.S_IMODE(status.st_mode):04o}",
+                    hint=f"chmod 600 {path}",
+                )
+            content = stream.read(_BYTES_MAX)
+    except OSError as error:
+        raise CredentialsError(f"{variable}: cannot read {path}", why=error.strerror or str(error)) from error
+    try:
+        value = content.decode("ascii").strip()
+    except UnicodeDecodeError:
+        value = ""
+    if not value:
+        raise CredentialsError(f"{variable}: {path} holds no credential")
+    return value

@@ -1,0 +1,70 @@
+"""The command `loader`: which commands there are, and the one place where a run becomes an exit code.
+
+A command is imported when it is called, so that `loader --help` and a mistyped flag stay quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Final, NoReturn
+
+import click
+
+from loader.cli import errors
+
+COMMANDS: Final[Mapping[str, str]] = {
+    "load": "Load a file into a module; run again, it continues.",
+    "resume": "Continue the load of a load directory.",
+    "status": "Where a load stands, without touching it.",
+    "results": "What became of each record, one line a record.",
+    "sandbox": "The same API on this machine.",
+    "demo": "A load, a crash in the middle and a resume, all on this machine.",
+}
+"""Name and one line; the code is in `commands/`, in the module and function of that name."""
+
+
+class Commands(click.Group):
+    """A group whose commands are imported one by one, on demand."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"loader.cli.commands.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False)
+@click.version_option(package_name="crm-bulk-loader", prog_name="loader")
+def loader() -> None:
+    """Loads millions of records into Zoho CRM: each ends in one recorded outcome, none is inserted twice.
+
+    Try it without an account: loader demo
+    """
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command line; returns its exit code and raises nothing."""
+    debug = bool(os.environ.get("LOADER_DEBUG")) or bool({"-v", "--verbose"} & set(arguments))
+    try:
+        return int(loader.main(list(arguments), prog_name="loader", standalone_mode=False) or 0)
+    except BrokenPipeError:
+        errors.close_stdout()
+        return 0
+    except (Exception, KeyboardInterrupt) as error:
+        return errors.tell(error, debug=debug)
+
+
+def main() -> NoReturn:
+    """The entry point of the installed command."""
+    sys.exit(run(sys.argv[1:]))

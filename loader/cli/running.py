@@ -1,0 +1,51 @@
+"""What `load` and `resume` share: run the load, show it, say how it ended."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import partial
+
+from loader.cli import errors
+from loader.cli.credentials import read_credentials
+from loader.cli.screen import color_wanted, give, show, width
+from loader.report.display import display
+from loader.report.progress import Progress
+from loader.report.summary import render, to_json
+from loader.settings import LoadSettings
+
+
+def run_load(
+    settings: LoadSettings,
+    *,
+    fresh: bool,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+    show_progress: bool,
+    no_color: bool,
+) -> int:
+    """Runs the load to its end or its stop; returns the exit code."""
+    import anyio  # noqa: PLC0415 - with `job` a fifth of a second, which no mistyped flag should cost
+
+    from loader import job  # noqa: PLC0415 - as above
+
+    shown = display(
+        Progress(concurrency=settings.concurrency, rate=settings.rate),
+        sys.stderr,
+        quiet=quiet,
+        verbose=verbose,
+        show_progress=show_progress,
+        color=color_wanted(no_color=no_color),
+    )
+    with shown as observe:
+        finished = anyio.run(
+            partial(job.load, settings, partial(read_credentials, os.environ), observe=observe, fresh=fresh)
+        )
+    if not quiet:
+        show(render(finished.summary, load_dir=str(settings.load_dir), width=width()))
+    if finished.error is not None:
+        errors.tell(finished.error)
+    if as_json:
+        give(to_json(finished.summary))
+    return finished.summary.exit_code

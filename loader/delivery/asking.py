@@ -1,0 +1,120 @@
+"""Asks the CRM whose records are claimed: one read a batch, by id, and by key where the API gave no id."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+
+import msgspec
+
+from loader.delivery.backoff import delay_s
+from loader.delivery.keys import KeyReader, fold
+from loader.delivery.policy import Claim
+from loader.delivery.reconcile import Evidence, decide
+from loader.outcomes import Settlement
+from loader.throttle.gate import Gate, Place
+from loader.wire.codes import ForCall, facts
+from loader.wire.limits import COQL_IN_VALUES_MAX, IDS_PER_GET_MAX
+from loader.wire.messages import HttpReply, HttpRequest, NoReply, Reply
+from loader.wire.replies import ExistingRecord, Unreadable, read_existing
+from loader.wire.requests import find_by_values, get_by_ids
+
+TIMES_AND_USER = ("Created_Time", "Created_By")
+
+LinesWithIds = Callable[[Collection[str]], Awaitable[Mapping[str, Collection[int]]]]
+"""Which lines of this load have one of these ids as their own: a search of the checkpoint log."""
+
+
+class Asker(msgspec.Struct, frozen=True):
+    """Who asks, and about what."""
+
+    module: str
+    key: str
+    own_user_id: str
+
+
+class Sender(msgspec.Struct, frozen=True):
+    """How a question reaches the CRM: through the same gate as every call."""
+
+    send: Callable[[HttpRequest], Awaitable[Reply]]
+    renew_token: Callable[[int], Awaitable[None]]
+    gate: Gate
+
+
+class CrmResolver:
+    """Settles claims from what the CRM holds; reading is harmless, so it asks until it is answered."""
+
+    def __init__(self, asker: Asker, sender: Sender, *, lines_with_ids: LinesWithIds) -> None:
+        self._asker = asker
+        self._sender = sender
+        self._lines_with_ids = lines_with_ids
+        self._reader = KeyReader(asker.key)
+
+    async def ask(self, claims: Sequence[Claim], *, doubt_since: float) -> Settlement:
+        """The outcomes of those claims that the CRM's answer decides.
+
+        Raises:
+            GateClosedError, NotNowError: as the gate does.
+        """
+        existing = await self._existing(claims)
+        keys = {claim.line: self._reader.read(claim.record) for claim in claims}
+        evidence = Evidence(
+            existing=existing,
+            keys=keys,
+            key_field=self._asker.key,
+            own_user_id=self._asker.own_user_id,
+            doubt_since=doubt_since,
+            taken=await self._lines_with_ids({record.id for record in existing}),
+        )
+        return Settlement(others=decide(claims, evidence).outcomes)
+
+    async def _existing(self, claims: Sequence[Claim]) -> list[ExistingRecord]:
+        """The CRM's records under the claimed ids; under the keys of those claims that name no id."""
+        fields = (self._asker.key, *TIMES_AND_USER)
+        ids = sorted({identifier for claim in claims for identifier in claim.existing_ids})
+        bare = [self._reader.value(claim.record) for claim in claims if not claim.existing_ids]
+        values = {fold(value): str(value).strip() for value in bare if fold(value)}
+        questions = [
+            get_by_ids(self._asker.module, ids[start : start + IDS_PER_GET_MAX], fields)
+            for start in range(0, len(ids), IDS_PER_GET_MAX)
+        ]
+        asked = list(values.values())
+        questions += [
+            find_by_values(
+                self._asker.module, self._asker.key, asked[start : start + COQL_IN_VALUES_MAX], fields
+            )
+            for start in range(0, len(asked), COQL_IN_VALUES_MAX)
+        ]
+        found: list[ExistingRecord] = []
+        for question in questions:
+            found += await self._answer(question, fields)
+        return found
+
+    async def _answer(self, question: HttpRequest, fields: Sequence[str]) -> Sequence[ExistingRecord]:
+        tries = 0
+        while True:
+            async with self._sender.gate.admit() as place:
+                reply = await self._sender.send(question)
+                found = _report(place, reply, fields)
+            if found is not None:
+                return found
+            tries += 1
+            if isinstance(reply, HttpReply) and reply.status == 401:
+                await self._sender.renew_token(reply.token_number)
+            await self._sender.gate.rest(delay_s(tries, jitter=0.5))
+
+
+def _report(place: Place, reply: Reply, fields: Sequence[str]) -> Sequence[ExistingRecord] | None:
+    """The records of an answer; none where the API will never tell; None: ask again."""
+    if isinstance(reply, NoReply):
+        place.failed(reply.detail)
+        return None
+    if reply.status == 429:
+        place.pushed_back()
+        return None
+    answer = read_existing(reply, fields)
+    if not isinstance(answer, Unreadable):
+        place.passed()
+        return answer
+    place.failed(answer.reason)
+    refused_for_good = 400 <= reply.status < 500 and facts(answer.code).call is not ForCall.RENEW_TOKEN
+    return () if refused_for_good else None

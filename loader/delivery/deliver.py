@@ -1,0 +1,325 @@
+"""A batch in, one outcome for each of its records out: the loop.
+
+Each turn sends what is still open, has the reply judged, records what that settles, and goes on with what is
+left. Doubt is a state like any other and takes the same turn. This file moves values; what a reply proves is
+decided in `policy`, whose duplicate it is in `reconcile`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from loader.delivery.backoff import delay_s
+from loader.delivery.keys import KeyReader, OpenKeys, at_lines, subset
+from loader.delivery.policy import Claim, Remedy, Stop, Verdict, judge
+from loader.delivery.refusals import RefusalWatch, stop_error
+from loader.errors import LoaderError, NotNowError
+from loader.events import BatchAnswered, BatchInDoubt, BatchRefused, BatchSent, Observer
+from loader.outcomes import Outcome, Settlement
+from loader.records import Attempt
+from loader.throttle.gate import Gate, Place
+from loader.wire.messages import HttpReply, HttpRequest, Reply
+from loader.wire.requests import insert
+
+DOUBT_TRIES_MAX = 8
+"""Re-sends of a record in doubt that end in doubt again, before a person is asked."""
+LOCKED_TRIES_MAX = 5
+"""Tries at a locked record before it counts as rejected."""
+NOT_APPLIED_TRIES_MAX = 30
+"""Tries at a batch that is refused again and again while other calls pass."""
+
+
+class Transport(Protocol):
+    """Carries a request; says what came of it as a value."""
+
+    async def send(self, request: HttpRequest) -> Reply: ...
+
+    async def renew_token(self, number: int) -> None: ...
+
+
+class Recorder(Protocol):
+    """Writes down what happens to an attempt, durably enough for each."""
+
+    def sent(self, attempt: Attempt, at: float) -> None: ...
+
+    def not_applied(self, attempt: Attempt, reason: str) -> None: ...
+
+    def settle(self, attempt: Attempt, settlement: Settlement) -> None: ...
+
+    def doubt(self, attempt: Attempt, lines: Sequence[int], reason: str, *, held: bool) -> None: ...
+
+
+class Resolver(Protocol):
+    """Asks the CRM whose records the claimed ones are."""
+
+    async def ask(self, claims: Sequence[Claim], *, doubt_since: float) -> Settlement: ...
+
+
+class DeliverySettings(msgspec.Struct, frozen=True):
+    """How batches are delivered."""
+
+    module: str
+    key: str
+    """API name of the key field; empty: none."""
+    resend: bool
+    """The key is unique in the CRM, so a record in doubt that has one may be sent again."""
+    quiet_period_s: float
+
+
+class Delivery:
+    """Delivers batches; one `deliver` a batch, many at once."""
+
+    def __init__(
+        self,
+        settings: DeliverySettings,
+        *,
+        transport: Transport,
+        recorder: Recorder,
+        resolver: Resolver,
+        gate: Gate,
+        observe: Observer,
+        server_time: Callable[[], float],
+        rest: Rest,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._settings = settings
+        self._transport = transport
+        self._recorder = recorder
+        self._resolver = resolver
+        self._gate = gate
+        self._observe = observe
+        self._server_time = server_time
+        self._rest = rest
+        self._jitter = jitter
+        self._key_reader = KeyReader(settings.key) if settings.key else None
+        self._open_keys = OpenKeys(self._key_reader) if self._key_reader else None
+        self._refusals = RefusalWatch()
+
+    async def deliver(self, attempt: Attempt) -> None:
+        """Until each record of the attempt has its outcome or is held.
+
+        Raises:
+            GateClosedError: the load is stopping; what was not sent stays pending.
+            LoaderError: the load cannot go on.
+        """
+        if self._open_keys is None:
+            return await self._carry(attempt)
+        while attempt.lines:
+            now, attempt = self._open_keys.claim(attempt)
+            if not now.lines:
+                await self._rest_until_released()
+                continue
+            try:
+                await self._carry(now)
+            finally:
+                self._open_keys.release(now)
+        return None
+
+    async def _rest_until_released(self) -> None:
+        assert self._open_keys is not None
+        async with self._rest:
+            await self._open_keys.wait_for_release()
+
+    async def _carry(self, first: Attempt) -> None:
+        """Turn by turn, until nothing of the attempt is left."""
+        if first.in_doubt:
+            first = await self._rest_in_doubt(
+                first, first.lines, "it was not settled when the loader stopped"
+            )
+        left = [_Turn(first)] if first.lines else []
+        while left:
+            turn = left.pop()
+            left += await self._take(turn)
+
+    async def _take(self, turn: _Turn) -> list[_Turn]:
+        """One turn of the loop: send, judge, record; gives the turns that are left."""
+        attempt = turn.attempt
+        async with self._gate.admit() as place:
+            at = self._server_time()
+            self._recorder.sent(attempt, at)
+            self._observe(BatchSent(attempt.batch, attempt.number, len(attempt.lines)))
+            reply = await self._send(attempt)
+            verdict = judge(attempt, reply)
+            _report(place, verdict, reply)
+        self._record(attempt, verdict, reply)
+        if verdict.stop is not None:
+            raise stop_error(verdict.stop, verdict.reason, verdict.code)
+        turns: list[_Turn] = []
+        if verdict.claims:
+            turns += await self._settle_claims(attempt, verdict.claims)
+        if verdict.doubtful:
+            since = attempt.doubt_since if attempt.in_doubt else at
+            turns += await self._after_doubt(turn, verdict, since)
+        if verdict.again:
+            turns += await self._again(turn, verdict, reply)
+        return turns
+
+    async def _send(self, attempt: Attempt) -> Reply:
+        try:
+            return await self._transport.send(insert(self._settings.module, attempt.records))
+        except LoaderError:
+            # There is no access token: nothing has left.
+            self._recorder.not_applied(attempt, "no access token")
+            raise
+
+    def _record(self, attempt: Attempt, verdict: Verdict, reply: Reply) -> None:
+        settled = verdict.settlement
+        if settled.lines or settled.others:
+            self._recorder.settle(attempt, settled)
+            self._refusals.passed()
+            self._observe(_answered(attempt, settled, reply.latency_s))
+        if verdict.again:
+            self._recorder.not_applied(at_lines(attempt, verdict.again), verdict.reason)
+            self._observe(BatchRefused(attempt.batch, attempt.number, verdict.reason))
+        if verdict.doubtful:
+            self._recorder.doubt(attempt, verdict.doubtful, verdict.reason, held=False)
+            doubtful = len(verdict.doubtful)
+            self._observe(BatchInDoubt(attempt.batch, attempt.number, doubtful, verdict.reason))
+
+    async def _settle_claims(self, attempt: Attempt, claims: Sequence[Claim]) -> list[_Turn]:
+        settlement = await self._resolver.ask(claims, doubt_since=attempt.doubt_since)
+        if settlement.lines or settlement.others:
+            self._recorder.settle(attempt, settlement)
+            self._observe(_answered(attempt, settlement, 0.0))
+        settled = {outcome.line for outcome in settlement.others}
+        unknown = [claim.line for claim in claims if claim.line not in settled]
+        if unknown:
+            self._hold(attempt, unknown, "the CRM does not show whose record it is")
+        return []
+
+    async def _after_doubt(self, turn: _Turn, verdict: Verdict, since: float) -> list[_Turn]:
+        attempt = _next(turn.attempt, verdict.doubtful, in_doubt=True, doubt_since=since)
+        if turn.doubts + 1 >= DOUBT_TRIES_MAX:
+            self._hold(attempt, attempt.lines, f"{turn.doubts + 1} tries ended in doubt")
+            return []
+        attempt = await self._rest_in_doubt(attempt, attempt.lines, verdict.reason)
+        return [_Turn(attempt, doubts=turn.doubts + 1)] if attempt.lines else []
+
+    async def _rest_in_doubt(self, attempt: Attempt, lines: Sequence[int], reason: str) -> Attempt:
+        """Hold what no rung resolves; rest with what may be sent again, and give that."""
+        if not self._settings.resend or self._key_reader is None:
+            self._hold(attempt, lines, reason)
+            return subset(attempt, ())
+        read = self._key_reader.read
+        keyed = [position for position, record in enumerate(attempt.records) if read(record)]
+        known = subset(attempt, keyed)
+        if len(known.lines) < len(attempt.lines):
+            bearing = set(known.lines)
+            without = [line for line in attempt.lines if line not in bearing]
+            self._hold(attempt, without, f"{reason}; the record has no {self._settings.key}")
+        if known.lines:
+            async with self._rest:
+                await self._gate.rest(self._settings.quiet_period_s)
+        return known
+
+    def _hold(self, attempt: Attempt, lines: Sequence[int], reason: str) -> None:
+        self._recorder.doubt(attempt, lines, reason, held=True)
+
+    async def _again(self, turn: _Turn, verdict: Verdict, reply: Reply) -> list[_Turn]:
+        """The turns for records that are proved not applied."""
+        attempt = _next(turn.attempt, verdict.again)
+        tries = turn.refusals + 1
+        if verdict.passed and tries >= LOCKED_TRIES_MAX:
+            self._reject_locked(attempt, verdict)
+            return []
+        if tries >= NOT_APPLIED_TRIES_MAX:
+            raise NotNowError(
+                f"batch {attempt.batch} was refused {tries} times while other calls passed",
+                why=verdict.reason,
+                hint="Nothing is lost. Run the same command again later.",
+            )
+        match verdict.remedy:
+            case Remedy.RENEW_TOKEN:
+                if turn.renewals >= 2:
+                    raise stop_error(Stop.CREDENTIALS, verdict.reason, verdict.code)
+                number = reply.token_number if isinstance(reply, HttpReply) else 0
+                await self._transport.renew_token(number)
+                return [msgspec.structs.replace(turn, attempt=attempt, renewals=turn.renewals + 1)]
+            case Remedy.PAUSE_ALL:
+                return [msgspec.structs.replace(turn, attempt=attempt)]
+            case Remedy.HALVE:
+                self._refusals.refused(attempt, verdict)
+                return self._halve(turn, attempt, verdict)
+            case _:
+                await self._gate.rest(delay_s(tries, jitter=self._jitter()))
+                return [msgspec.structs.replace(turn, attempt=attempt, refusals=tries)]
+
+    def _halve(self, turn: _Turn, attempt: Attempt, verdict: Verdict) -> list[_Turn]:
+        if len(attempt.lines) == 1:
+            self._recorder.settle(attempt, self._refusals.rejection(attempt, verdict))
+            return []
+        middle = (len(attempt.lines) + 1) // 2
+        halves = (range(middle, len(attempt.lines)), range(middle))
+        return [msgspec.structs.replace(turn, attempt=subset(attempt, half)) for half in halves]
+
+    def _reject_locked(self, attempt: Attempt, verdict: Verdict) -> None:
+        if attempt.in_doubt:
+            self._hold(attempt, attempt.lines, verdict.reason)
+        else:
+            self._recorder.settle(attempt, self._refusals.rejection(attempt, verdict))
+
+
+class Rest(Protocol):
+    """Told while a batch rests: it keeps its task, not its place among those under way."""
+
+    async def __aenter__(self) -> None: ...
+
+    async def __aexit__(self, *exc: object) -> None: ...
+
+
+class _Turn(msgspec.Struct, frozen=True):
+    """An attempt and how often its records have met which end."""
+
+    attempt: Attempt
+    doubts: int = 0
+    refusals: int = 0
+    renewals: int = 0
+
+
+def _next(
+    attempt: Attempt, lines: Sequence[int], *, in_doubt: bool | None = None, doubt_since: float | None = None
+) -> Attempt:
+    """The following attempt, at these lines."""
+    return msgspec.structs.replace(
+        at_lines(attempt, lines),
+        number=attempt.number + 1,
+        in_doubt=attempt.in_doubt if in_doubt is None else in_doubt,
+        doubt_since=attempt.doubt_since if doubt_since is None else doubt_since,
+    )
+
+
+def _report(place: Place, verdict: Verdict, reply: Reply) -> None:
+    """Tell the gate how the call went: it alone knows when to pause."""
+    if verdict.remedy is Remedy.PAUSE_ALL:
+        place.pushed_back(retry_after_s(reply))
+    elif verdict.passed or verdict.remedy in (Remedy.RENEW_TOKEN, Remedy.HALVE):
+        place.passed()
+    else:
+        place.failed(verdict.reason)
+
+
+def retry_after_s(reply: Reply) -> float | None:
+    """The pause that the server asks for, if it does; only the form in seconds is known for this API."""
+    value = reply.headers.get("retry-after", "") if isinstance(reply, HttpReply) else ""
+    return float(value) if value.isascii() and value.isdigit() else None
+
+
+def _answered(attempt: Attempt, settled: Settlement, latency_s: float) -> BatchAnswered:
+    counts = {Outcome.INSERTED: len(settled.lines), Outcome.DUPLICATE: 0, Outcome.REJECTED: 0}
+    recovered = 0
+    for outcome in settled.others:
+        counts[outcome.outcome] = counts.get(outcome.outcome, 0) + 1
+        recovered += outcome.recovered
+    return BatchAnswered(
+        attempt.batch,
+        attempt.number,
+        latency_s,
+        counts[Outcome.INSERTED],
+        counts[Outcome.DUPLICATE],
+        counts[Outcome.REJECTED],
+        recovered,
+    )

@@ -1,0 +1,81 @@
+"""Whose duplicate? Pure: what the CRM says of a record in doubt, turned into its outcome.
+
+After a doubt, the API calls a record a duplicate, or refuses it for another reason. Either the earlier
+attempt put it there, and it is ours, or somebody else did. Nothing here guesses: where the evidence does not
+reach, the record stays in doubt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import msgspec
+
+from loader.delivery.keys import fold
+from loader.delivery.policy import Claim
+from loader.outcomes import Outcome, RecordOutcome
+from loader.wire.replies import ExistingRecord
+
+CLOCK_SLACK_S = 2.0
+"""How much earlier than our attempt a record may seem to be created: both clocks count whole seconds."""
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """What is known when claims are decided."""
+
+    existing: Sequence[ExistingRecord]
+    """The records that the CRM holds under the claimed ids or keys."""
+    keys: Mapping[int, str]
+    """The folded key of each claimed line."""
+    key_field: str
+    own_user_id: str
+    """Empty: the credentials do not say who they are."""
+    doubt_since: float
+    """When the earliest attempt in doubt was sent; Unix seconds, server's clock."""
+    taken: Mapping[str, Collection[int]]
+    """Lines of this load that already have one of these ids as their own."""
+
+
+class Decided(msgspec.Struct, frozen=True):
+    """Final outcomes, and the lines about which the evidence says nothing."""
+
+    outcomes: Sequence[RecordOutcome]
+    open: Sequence[int]
+
+
+def decide(claims: Sequence[Claim], evidence: Evidence) -> Decided:
+    """One outcome for each claim, or none where it cannot be known."""
+    outcomes: list[RecordOutcome] = []
+    unknown: list[int] = []
+    given: set[str] = set()
+    for claim in claims:
+        outcome = _decide_one(claim, evidence, given)
+        if outcome is None:
+            unknown.append(claim.line)
+            continue
+        outcomes.append(outcome)
+        if outcome.outcome is Outcome.INSERTED:
+            given.add(outcome.id)
+    return Decided(outcomes, unknown)
+
+
+def _decide_one(claim: Claim, evidence: Evidence, given: set[str]) -> RecordOutcome | None:
+    key = evidence.keys.get(claim.line, "")
+    candidates = [record for record in evidence.existing if _bears(record, key, evidence.key_field)]
+    for record in candidates:
+        if record.id in given or evidence.taken.get(record.id):
+            continue
+        if not evidence.own_user_id or not record.created_by_id or record.created_time is None:
+            return None
+        by_us = record.created_by_id == evidence.own_user_id
+        if by_us and record.created_time >= evidence.doubt_since - CLOCK_SLACK_S:
+            return RecordOutcome(claim.line, Outcome.INSERTED, id=record.id, recovered=True)
+    if candidates or claim.refusal.outcome is Outcome.REJECTED:
+        return claim.refusal
+    known = {record.id for record in evidence.existing}
+    # A duplicate of a record that cannot be seen may be anybody's; one that bears another key is not ours.
+    return claim.refusal if any(identifier in known for identifier in claim.existing_ids) else None
+
+
+def _bears(record: ExistingRecord, key: str, key_field: str) -> bool:
+    return bool(key) and fold(record.values.get(key_field)) == key

@@ -1,0 +1,150 @@
+"""What a load asks the service before it sends a record: who we are, which module this is, what time it is.
+
+Every question goes through the gate and is a read, so it is asked until it is answered or patience ends.
+What the credentials may not read is no fault: the built-in schema serves, and the load says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from loader.delivery.backoff import delay_s
+from loader.delivery.policy import Stop
+from loader.delivery.refusals import stop_error
+from loader.errors import CredentialsError, UsageError
+from loader.events import Observer, Warned
+from loader.schema.fields import Module
+from loader.schema.metadata import module_from_metadata
+from loader.schema.modules import standard_module
+from loader.throttle.gate import Gate
+from loader.wire import replies, requests
+from loader.wire.codes import ForCall, facts
+from loader.wire.messages import Fault, HttpReply, HttpRequest, Reply
+
+
+class Service(msgspec.Struct, frozen=True):
+    """The service as preflight reaches it."""
+
+    send: Callable[[HttpRequest], Awaitable[Reply]]
+    renew_token: Callable[[int], Awaitable[None]]
+    gate: Gate
+    host: str
+    wall_clock: Callable[[], float]
+
+
+class Preflight(msgspec.Struct, frozen=True):
+    """What the service said."""
+
+    module: Module
+    metadata_read: bool
+    """The module's fields are the organisation's own, not the built-in ones."""
+    organisation: str
+    """Empty: the credentials may not say."""
+    user_id: str
+    """Empty: the credentials may not say."""
+    clock_offset_s: float
+    """Server's clock minus ours."""
+
+
+async def ask(service: Service, module_name: str, *, observe: Observer) -> Preflight:
+    """Ask what a load needs to know.
+
+    Raises:
+        UsageError: no such module, or the host is not this API.
+        CredentialsError: the credentials are refused.
+        NotNowError: no answer within patience.
+    """
+    fields = await _ask(service, requests.fields(module_name))
+    module = _module(module_name, fields, observe=observe)
+    user = await _ask(service, requests.current_user())
+    organisation = await _ask(service, requests.organisation())
+    at = replies.server_time(user.headers)
+    return Preflight(
+        module=module,
+        metadata_read=fields.status == 200,
+        organisation=replies.read_organisation_id(organisation),
+        user_id=replies.read_user_id(user),
+        clock_offset_s=0.0 if at is None else at - service.wall_clock(),
+    )
+
+
+def _module(name: str, reply: HttpReply, *, observe: Observer) -> Module:
+    if reply.status == 200:
+        try:
+            return module_from_metadata(name, reply.body)
+        except ValueError as error:
+            raise UsageError(f"the field metadata of {name} cannot be read", why=str(error)) from None
+    refused = replies.read_refusal(reply)
+    if refused.code == "INVALID_MODULE" or reply.status in (204, 404):
+        raise UsageError(
+            f"there is no module {name!r} in this organisation",
+            why=refused.message or f"the service answers HTTP {reply.status} for its fields",
+            hint="--module takes the API name: Setup > Developer Hub > APIs and SDKs > API Names.",
+        )
+    built_in = standard_module(name)
+    if built_in is None:
+        raise UsageError(
+            f"nothing is known about module {name!r}",
+            why=f"its field metadata may not be read ({refused.code}), and it is not a built-in module",
+            hint="Give the credentials the scope ZohoCRM.settings.fields.READ.",
+        )
+    observe(
+        Warned(
+            f"the field metadata of {name} may not be read ({refused.code}): the built-in fields are used;"
+            " the scope for it is ZohoCRM.settings.fields.READ"
+        )
+    )
+    return built_in
+
+
+async def _ask(service: Service, question: HttpRequest) -> HttpReply:
+    """The service's answer to a read, whatever it is, as long as it speaks this API."""
+    tries = renewals = 0
+    while True:
+        async with service.gate.admit() as place:
+            reply = await service.send(question)
+            if isinstance(reply, HttpReply) and (reply.status < 429 or 430 <= reply.status < 500):
+                place.passed()
+            elif isinstance(reply, HttpReply) and reply.status == 429:
+                place.pushed_back()
+            else:
+                place.failed(reply.detail if not isinstance(reply, HttpReply) else f"HTTP {reply.status}")
+        tries += 1
+        if isinstance(reply, HttpReply):
+            if reply.status == 401 and facts(replies.read_refusal(reply).code).call is ForCall.RENEW_TOKEN:
+                renewals += 1
+                if renewals > 1:
+                    refusal = replies.read_refusal(reply)
+                    raise stop_error(Stop.CREDENTIALS, f"HTTP 401 {refusal.code}", refusal.code)
+                await service.renew_token(reply.token_number)
+                continue
+            if reply.status != 429 and reply.status < 500:
+                _require_this_api(service, reply)
+                return reply
+        elif reply.fault is Fault.CERTIFICATE:
+            raise UsageError(
+                f"{service.host} cannot prove who it is",
+                why=reply.detail,
+                hint="Check --api-domain, the clock of this machine, and whether a proxy breaks TLS open.",
+            )
+        await service.gate.rest(delay_s(tries, jitter=0.5))
+
+
+def _require_this_api(service: Service, reply: HttpReply) -> None:
+    """Refuse an answer that this API would not give, before a record is sent to such a host."""
+    if reply.status in (200, 204):
+        if reply.status == 204 or reply.body.lstrip()[:1] == b"{":
+            return
+    elif code := replies.read_refusal(reply).code:
+        if facts(code).call is ForCall.STOP_CREDENTIALS and code == "AUTHENTICATION_FAILURE":
+            raise CredentialsError(
+                "the service does not accept the credentials", why=f"HTTP {reply.status} {code}"
+            )
+        return
+    raise UsageError(
+        f"{service.host} does not speak this API",
+        why=f"it answers a question of the API with HTTP {reply.status} and no JSON of the API",
+        hint="Check --dc or --api-domain.",
+    )

@@ -1,0 +1,235 @@
+"""Shows a running load on stderr: a live block on a terminal, a plain line now and then without one.
+
+An observer only counts. A thread of its own draws, at most four times a second, so that neither many events
+nor none at all change what a person sees. rich is imported where a live block is really drawn, not before.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TextIO
+
+from loader.events import (
+    BatchInDoubt,
+    BatchRefused,
+    Event,
+    GatePaused,
+    LoadOpened,
+    LoadStopping,
+    RecordsHeld,
+    ServiceUnreachable,
+    TokenRefreshed,
+    Warned,
+)
+from loader.report import progress, text
+from loader.report.progress import Progress
+
+if TYPE_CHECKING:
+    from rich.console import Console, Group
+    from rich.live import Live
+
+DRAWS_PER_S = 4
+LINE_EVERY_S = 10.0
+
+
+def told(event: Event, *, verbose: bool) -> str:
+    """The line that an event is worth by itself; empty for the many that are only counted."""
+    match event:
+        case Warned():
+            return f"warning: {text.printable(event.text)}"
+        case ServiceUnreachable():
+            host, reason = text.printable(event.host), text.printable(event.reason)
+            return f"{host} is out of reach ({reason}); giving up in {text.time_left(event.gives_up_in_s)}"
+        case LoadStopping():
+            return f"{event.signal}: nothing new is sent, waiting for answers; once more stops at once"
+    return _detail(event) if verbose else ""
+
+
+def _detail(event: Event) -> str:
+    match event:
+        case BatchRefused():
+            return (
+                f"batch {event.batch}, attempt {event.attempt}: not applied, {text.printable(event.reason)}"
+            )
+        case BatchInDoubt():
+            doubt = f"{text.plural(event.records, 'record')} in doubt, {text.printable(event.reason)}"
+            return f"batch {event.batch}, attempt {event.attempt}: {doubt}"
+        case RecordsHeld():
+            return f"{text.plural(event.records, 'record')} held: in the CRM or not, only a person can tell"
+        case GatePaused():
+            return f"429: nothing is sent for {text.duration(event.pause_s)}"
+        case TokenRefreshed():
+            return "a new access token"
+        case _:
+            return ""
+
+
+class Quiet:
+    """`-q`: warnings and nothing else."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def __call__(self, event: Event, /) -> None:
+        if isinstance(event, Warned):
+            say(self._out, told(event, verbose=False))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+def say(out: TextIO, line: str) -> None:
+    """One line; a stderr that nobody reads any more is no reason to stop a load."""
+    try:
+        out.write(line + "\n")
+        out.flush()
+    except (OSError, ValueError):
+        pass
+
+
+class PlainLines:
+    """For a log: how the load stands, every ten seconds, and what is worth a line by itself."""
+
+    def __init__(
+        self,
+        state: Progress,
+        out: TextIO,
+        *,
+        verbose: bool = False,
+        every_s: float | None = LINE_EVERY_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._state = state
+        self._out = out
+        self._verbose = verbose
+        self._every_s = every_s
+        self._clock = clock
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._repeat, name="progress", daemon=True)
+
+    def __call__(self, event: Event, /) -> None:
+        self._state.apply(event)
+        if isinstance(event, LoadOpened):
+            say(self._out, _opening(event))
+        elif line := told(event, verbose=self._verbose):
+            say(self._out, line)
+
+    def __enter__(self) -> Self:
+        self._state.look(self._clock())
+        if self._every_s is not None:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _repeat(self) -> None:
+        looked_s = 0.0
+        step_s = 1 / DRAWS_PER_S
+        assert self._every_s is not None
+        while not self._ended.wait(step_s):
+            self._state.look(self._clock())
+            looked_s += step_s
+            if looked_s >= self._every_s:
+                looked_s = 0.0
+                say(self._out, progress.line(self._state))
+
+
+def _opening(event: LoadOpened) -> str:
+    resumed = f", resume {event.resumes}" if event.resumes else ""
+    name, host = text.printable(event.input_name), text.printable(event.host)
+    return f"load {event.load_id}: {name} → {text.printable(event.module)} @ {host}{resumed}"
+
+
+class LiveBlock:
+    """For a person at a terminal: a block of a few lines that is drawn over and over in its place."""
+
+    def __init__(
+        self,
+        state: Progress,
+        console: Console,
+        *,
+        verbose: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._state = state
+        self._console = console
+        self._verbose = verbose
+        self._clock = clock
+        self._live: Live | None = None
+
+    def __call__(self, event: Event, /) -> None:
+        self._state.apply(event)
+        if line := told(event, verbose=self._verbose):
+            self._console.print(line, markup=False, highlight=False)
+
+    def __enter__(self) -> Self:
+        from rich.live import Live  # noqa: PLC0415 - 45 ms that other commands need not pay
+
+        self._live = Live(
+            get_renderable=self._draw,
+            console=self._console,
+            refresh_per_second=DRAWS_PER_S,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def _draw(self) -> Group:
+        from rich.console import Group  # noqa: PLC0415 - as above
+        from rich.text import Text  # noqa: PLC0415 - as above
+
+        self._state.look(self._clock())
+        lines = progress.block(self._state, width=max(self._console.width - 1, 20))
+        return Group(*(Text(line, no_wrap=True, overflow="crop", style=_style(line)) for line in lines))
+
+
+def _style(line: str) -> str:
+    if " % ━" in line or " % ╺" in line:
+        return "cyan"
+    return "red" if line.startswith(" errors") else ""
+
+
+Display = Quiet | PlainLines | LiveBlock
+
+
+def display(
+    state: Progress,
+    out: TextIO,
+    *,
+    quiet: bool = False,
+    verbose: bool = False,
+    show_progress: bool = True,
+    color: bool = True,
+) -> Display:
+    """The display that fits the stream and the wishes; a context manager and an Observer in one."""
+    if quiet:
+        return Quiet(out)
+    if not show_progress:
+        return PlainLines(state, out, verbose=verbose, every_s=None)
+    if not out.isatty():
+        return PlainLines(state, out, verbose=verbose)
+
+    from rich.console import Console  # noqa: PLC0415 - as above
+
+    console = Console(file=out, no_color=not color, highlight=False)
+    return LiveBlock(state, console, verbose=verbose) if console.is_terminal else PlainLines(state, out)

@@ -1,0 +1,260 @@
+"""The files that a load leaves beside its log, and the lines that `loader results` prints.
+
+Memory stays flat: records go by one at a time, and the original lines come from whoever can read the input
+again. Nothing here decides what became of a record.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import ExitStack
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import msgspec
+
+from loader.errors import DiskError
+from loader.outcomes import Outcome, RecordOutcome
+from loader.report.summary import Summary, to_json
+from loader.source.lookup import Lookup
+from loader.wire.codes import facts
+
+REJECTED = "rejected.ndjson"
+REASONS = "rejected-reasons.ndjson"
+IN_DOUBT = "in-doubt.ndjson"
+SUMMARY = "summary.json"
+
+FAILED = frozenset({Outcome.REJECTED, Outcome.INVALID, Outcome.IN_DOUBT})
+"""What `--failed` shows: records that somebody has to look at. A duplicate is in the CRM already; a pending
+record has not been tried yet."""
+
+
+class Reason(msgspec.Struct, frozen=True):
+    """One line of `rejected-reasons.ndjson`: why the same line of `rejected.ndjson` was refused."""
+
+    line: int
+    code: str
+    field: str
+    message: str
+    advice: str = msgspec.field(name="what_to_do")
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of `loader results`. What has no value is left out."""
+
+    line: int
+    offset: int | None = None
+    outcome: Outcome
+    id: str = ""
+    code: str = ""
+    message: str = ""
+    field: str = ""
+    key: str = ""
+    recovered: bool = False
+
+
+class Format(StrEnum):
+    """How `loader results` writes."""
+
+    NDJSON = "ndjson"
+    CSV = "csv"
+
+
+def write_exports(load_dir: Path, summary: Summary, outcomes: Iterable[RecordOutcome], lookup: Lookup) -> int:
+    """Writes `rejected.ndjson`, its reasons, `in-doubt.ndjson` and `summary.json`, each whole or not at all.
+
+    `outcomes` comes in input order. A file without a line is not made, and an older one of that name goes.
+
+    Returns: how many lines `lookup` no longer has; neither they nor their reasons are in the files.
+
+    Raises:
+        DiskError: a file could not be written.
+    """
+    try:
+        with ExitStack() as files:
+            rejected, reasons, in_doubt = (
+                files.enter_context(AtomicFile(load_dir / name)) for name in (REJECTED, REASONS, IN_DOUBT)
+            )
+            missing = _Sorter(rejected, reasons, in_doubt).sort(outcomes, lookup)
+        write_summary(load_dir, summary)
+    except OSError as error:
+        raise DiskError(
+            f"cannot write the reports of this load into {load_dir}",
+            why=str(error),
+            hint=f"The checkpoint log holds every outcome: loader results {load_dir}",
+        ) from error
+    return missing
+
+
+def write_summary(load_dir: Path, summary: Summary) -> None:
+    """Writes `summary.json`."""
+    with AtomicFile(load_dir / SUMMARY) as stored:
+        stored.write(to_json(summary, indent=2) + b"\n")
+
+
+class _Sorter:
+    """Puts original lines into the files that they belong to."""
+
+    def __init__(self, rejected: AtomicFile, reasons: AtomicFile, in_doubt: AtomicFile) -> None:
+        self._rejected = rejected
+        self._reasons = reasons
+        self._in_doubt = in_doubt
+        self._asked: deque[RecordOutcome] = deque()
+        """Asked for and not found yet: one or two, for the lookup goes through the input in order."""
+
+    def sort(self, outcomes: Iterable[RecordOutcome], lookup: Lookup) -> int:
+        """Goes through all outcomes; returns how many lines were not found."""
+        numbers = self._wanted(outcomes)
+        missing = number = 0
+        target, ended = self._rejected, True
+        for found in lookup(numbers):
+            if found.line != number:
+                if not ended:
+                    target.write(b"\n")
+                missing += self._pass_over(found.line)
+                number, target = found.line, self._begin(self._asked.popleft())
+            target.write(found.raw)
+            ended = found.raw.endswith(b"\n")
+        if not ended:
+            target.write(b"\n")
+        missing += len(self._asked)
+        return missing + sum(1 for _ in numbers)
+
+    def _wanted(self, outcomes: Iterable[RecordOutcome]) -> Iterator[int]:
+        for record in outcomes:
+            if record.outcome in FAILED:
+                self._asked.append(record)
+                yield record.line
+
+    def _pass_over(self, line: int) -> int:
+        """Gives up on the lines before this one; returns how many they were."""
+        passed = 0
+        while self._asked[0].line < line:
+            self._asked.popleft()
+            passed += 1
+        return passed
+
+    def _begin(self, record: RecordOutcome) -> AtomicFile:
+        """The file for this record's line; a refused one gets its reason written beside it."""
+        if record.outcome is Outcome.IN_DOUBT:
+            return self._in_doubt
+        advice = facts(record.code).advice
+        reason = Reason(record.line, record.code, record.field, record.message, advice)
+        self._reasons.write(msgspec.json.encode(reason) + b"\n")
+        return self._rejected
+
+
+class AtomicFile:
+    """A file that appears under its name when it is whole and synced, readable by its owner only.
+
+    Nothing written: nothing appears, and what was there before under that name is removed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._temporary = path.with_name(f".{path.name}.part")
+        self._stream: BinaryIO | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def write(self, content: bytes) -> None:
+        if self._stream is None:
+            self._temporary.unlink(missing_ok=True)  # what a killed loader left
+            descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            self._stream = os.fdopen(descriptor, "wb", buffering=256 * 1024)
+        self._stream.write(content)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._stream is None:
+            if kind is None:
+                self._path.unlink(missing_ok=True)
+        elif kind is None:
+            self._publish(self._stream)
+        else:
+            self._stream.close()
+            self._temporary.unlink(missing_ok=True)
+
+    def _publish(self, stream: BinaryIO) -> None:
+        with stream:
+            stream.flush()
+            os.fsync(stream.fileno())
+        self._temporary.replace(self._path)
+        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+
+def results(
+    outcomes: Iterable[RecordOutcome],
+    *,
+    only: Collection[Outcome] | None = None,
+    offset_of: Callable[[int], int | None] | None = None,
+    key_of: Callable[[int], str] | None = None,
+) -> Iterator[Result]:
+    """What `loader results` prints: a Result for each outcome (of `only` these), in the order given.
+
+    `offset_of` and `key_of` take a line number; they are asked in ascending order.
+    """
+    for record in outcomes:
+        if only is None or record.outcome in only:
+            yield Result(
+                line=record.line,
+                offset=offset_of(record.line) if offset_of else None,
+                outcome=record.outcome,
+                id=record.id,
+                code=record.code,
+                message=record.message,
+                field=record.field,
+                key=key_of(record.line) if key_of else "",
+                recovered=record.recovered,
+            )
+
+
+def write_results(rows: Iterable[Result], out: BinaryIO, form: Format) -> None:
+    """Writes them all; CSV with a head line and, unlike NDJSON, all columns in each line."""
+    if form is Format.CSV:
+        _write_csv(rows, out)
+        return
+    encoder = msgspec.json.Encoder()
+    buffer = bytearray()
+    for row in rows:
+        encoder.encode_into(row, buffer)
+        buffer += b"\n"
+        out.write(buffer)
+
+
+def _write_csv(rows: Iterable[Result], out: BinaryIO) -> None:
+    columns = Result.__struct_fields__
+    stream = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_cell(getattr(row, column)) for column in columns])
+    stream.flush()
+    stream.detach()
+
+
+def _cell(value: object) -> str:
+    """A value as CSV; a text that a spreadsheet would take for a formula gets an apostrophe before it."""
+    if value is None or value is False:
+        return ""
+    if value is True:
+        return "true"
+    cell = str(value)
+    return (
+        "'" + cell if isinstance(value, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+    )

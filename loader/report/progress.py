@@ -1,0 +1,285 @@
+"""Where a running load stands: events counted, and the words for it. `display.py` shows them.
+
+No I/O and no clock: `now` is handed in, in monotonic seconds. `apply` runs on the event loop for each event,
+so it only counts; whatever costs more is done when somebody looks.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Sequence
+
+import msgspec
+
+from loader.events import (
+    BatchAnswered,
+    BatchInDoubt,
+    BatchRefused,
+    BatchSent,
+    Event,
+    GatePaused,
+    GateReopened,
+    LoadOpened,
+    RecordsHeld,
+    WindowIntended,
+)
+from loader.outcomes import ErrorCount, Outcome
+from loader.report import text
+from loader.report.summary import described
+
+RATE_OVER_S = 10.0
+"""Records a second are counted over this long."""
+LIMIT_OVER_S = 2.0
+"""What limits a load is said once it did so for this long."""
+LATENCIES_KEPT = 500
+ERROR_KINDS_MAX = 200
+"""So many kinds of errors are told apart; beyond them a hostile answer could fill the memory."""
+BAR_WIDTH = 30
+
+
+class _Look(msgspec.Struct, frozen=True):
+    """What one look at the load saw."""
+
+    at: float
+    settled: int
+    in_flight: int
+    sent: int
+    waiting: int
+
+
+class _Rest(msgspec.Struct, frozen=True):
+    """An attempt in doubt and how many of its records still are."""
+
+    attempt: int
+    records: int
+
+
+class Progress:
+    """Counts a load's events. `look` is called about four times a second, or as rarely as one likes."""
+
+    def __init__(self, *, concurrency: int, rate: float | None = None) -> None:
+        self.concurrency = concurrency
+        self.rate_limit = rate
+        self.opened: LoadOpened | None = None
+        self.outcomes: Counter[Outcome] = Counter()
+        self.records_read = 0
+        self.input_bytes_read = 0
+        self.paused = False
+        self.pauses = 0
+        self.sent_again = 0
+        self.held = 0
+        self.errors: Counter[tuple[str, str]] = Counter()
+        self._sent = 0
+        self._in_flight: set[tuple[int, int]] = set()
+        self._resting: dict[int, _Rest] = {}
+        self._latencies: deque[float] = deque(maxlen=LATENCIES_KEPT)
+        self._looks: deque[_Look] = deque()
+
+    def apply(self, event: Event) -> None:
+        match event:
+            case BatchSent():
+                self._sent += 1
+                self.sent_again += event.attempt > 1
+                self._in_flight.add((event.batch, event.attempt))
+            case BatchAnswered():
+                self._answered(event)
+            case BatchRefused():
+                self._in_flight.discard((event.batch, event.attempt))
+            case BatchInDoubt():
+                self._in_flight.discard((event.batch, event.attempt))
+                self._resting[event.batch] = _Rest(event.attempt, event.records)
+            case WindowIntended():
+                self.records_read += event.records + event.invalid
+                self.outcomes[Outcome.INVALID] += event.invalid
+                self.input_bytes_read = event.input_bytes_read
+                self._count_errors(event.errors)
+            case GatePaused():
+                self.paused = True
+                self.pauses += 1
+            case GateReopened():
+                self.paused = False
+            case RecordsHeld():
+                self.held += event.records
+            case LoadOpened():
+                self._open(event)
+            case _:
+                pass
+
+    def _open(self, event: LoadOpened) -> None:
+        self.opened = event
+        for outcome in (Outcome.INSERTED, Outcome.DUPLICATE, Outcome.REJECTED, Outcome.INVALID):
+            self.outcomes[outcome] += event.before.get(outcome, 0)
+        self.records_read += sum(event.before.values())
+
+    def _answered(self, event: BatchAnswered) -> None:
+        self._in_flight.discard((event.batch, event.attempt))
+        self.outcomes[Outcome.INSERTED] += event.inserted
+        self.outcomes[Outcome.DUPLICATE] += event.duplicate
+        self.outcomes[Outcome.REJECTED] += event.rejected
+        if event.latency_s:
+            self._latencies.append(event.latency_s)
+        self._count_errors(event.errors)
+        rest = self._resting.get(event.batch)
+        if rest and event.attempt > rest.attempt:
+            left = rest.records - event.inserted - event.duplicate - event.rejected
+            if left > 0:
+                self._resting[event.batch] = _Rest(rest.attempt, left)
+            else:
+                del self._resting[event.batch]
+
+    def _count_errors(self, errors: Sequence[ErrorCount]) -> None:
+        for error in errors:
+            kind = (error.code, error.field)
+            known = kind in self.errors or len(self.errors) < ERROR_KINDS_MAX
+            self.errors[kind if known else ("other codes", "")] += error.count
+
+    @property
+    def settled(self) -> int:
+        return self.outcomes.total()
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._in_flight)
+
+    @property
+    def in_doubt(self) -> int:
+        return max(sum(rest.records for rest in list(self._resting.values())), self.held)
+
+    def look(self, now: float) -> None:
+        """Remembers where the load stands now: rates and limits come from these looks."""
+        waiting = self.records_read - self.settled - self.in_doubt
+        self._looks.append(_Look(now, self.settled, self.in_flight, self._sent, waiting))
+        while len(self._looks) > 2 and now - self._looks[1].at >= RATE_OVER_S:
+            self._looks.popleft()
+
+    @property
+    def per_second(self) -> float:
+        """Records settled a second, over the last looks."""
+        if len(self._looks) < 2:
+            return 0.0
+        first, last = self._looks[0], self._looks[-1]
+        return (last.settled - first.settled) / max(last.at - first.at, 1e-6)
+
+    @property
+    def total(self) -> int | None:
+        """How many records the input seems to have; None where that cannot be told."""
+        size = self.opened.input_bytes if self.opened else None
+        if not size or not self.input_bytes_read:
+            return None
+        return max(round(self.records_read * size / self.input_bytes_read), self.records_read)
+
+    @property
+    def read_whole(self) -> bool:
+        size = self.opened.input_bytes if self.opened else None
+        return bool(size) and self.input_bytes_read >= (size or 0)
+
+    @property
+    def seconds_left(self) -> float | None:
+        total, per_second = self.total, self.per_second
+        return None if total is None or per_second <= 0 else max(total - self.settled, 0) / per_second
+
+    def latency_at(self, percentile: int) -> float | None:
+        ordered = sorted(self._latencies)
+        return ordered[min(len(ordered) * percentile // 100, len(ordered) - 1)] if ordered else None
+
+    def limited_by(self) -> str:
+        """What holds the load back, where that is beyond doubt; else nothing."""
+        if self.paused:
+            return "server (429): paused, then one probe"
+        looks = [look for look in self._looks if self._looks[-1].at - look.at <= LIMIT_OVER_S]
+        span_s = looks[-1].at - looks[0].at if looks else 0.0
+        if span_s < LIMIT_OVER_S * 0.75:
+            return ""
+        if all(look.in_flight >= self.concurrency for look in looks):
+            return f"concurrency ({self.concurrency})"
+        calls_per_s = (looks[-1].sent - looks[0].sent) / span_s
+        if self.rate_limit and calls_per_s >= self.rate_limit * 0.9:
+            return f"rate ({self.rate_limit:g} calls/s)"
+        if not self.read_whole and all(look.waiting <= 0 for look in looks):
+            return "input"
+        return ""
+
+
+def block(progress: Progress, *, width: int = 80) -> list[str]:
+    """The live screen, as plain lines of at most `width` characters."""
+    lines = [
+        _head(progress, width),
+        _bar(progress),
+        " " + "   ".join(_counts(progress)),
+        _pace(progress),
+        _limit(progress),
+    ]
+    if progress.errors:
+        errors = [
+            ErrorCount(code, field, number)
+            for (code, field), number in Counter(progress.errors).most_common(5)
+        ]
+        lines.append(" errors  " + text.joined(described(errors), width=width - 9))
+    return [text.cut(line, width) for line in lines if line]
+
+
+def line(progress: Progress) -> str:
+    """The same on one line, for a log."""
+    opened, total = progress.opened, progress.total
+    facts = [f"{text.count(progress.settled)} of {_total(progress)} records" if total else _settled(progress)]
+    facts += [text.rate(progress.per_second), *_counts(progress)]
+    facts += [f"ETA {text.time_left(progress.seconds_left)}"] if progress.seconds_left is not None else []
+    facts += [f"limited by {progress.limited_by()}"] if progress.limited_by() else []
+    name = f"{text.printable(opened.input_name)}: " if opened else ""
+    percent = f"{_percent(progress)} %, " if total else ""
+    return name + percent + ", ".join(facts)
+
+
+def _head(progress: Progress, width: int) -> str:
+    opened = progress.opened
+    if opened is None:
+        return "starting"
+    left = text.printable(f"{opened.input_name} → {opened.module} @ {opened.host}")
+    right = f"load {opened.load_id}"
+    return f"{text.cut(left, max(width - len(right) - 2, 8)):<{max(width - len(right), 0)}}{right}"
+
+
+def _bar(progress: Progress) -> str:
+    if progress.total is None:
+        return f" {_settled(progress)}"
+    filled = progress.settled * BAR_WIDTH // max(progress.total, 1)
+    bar = "━" * filled + ("╺" + "━" * (BAR_WIDTH - filled - 1) if filled < BAR_WIDTH else "")
+    done = f"{text.count(progress.settled)} of {_total(progress)}"
+    left = progress.seconds_left
+    eta = f"    ETA {text.time_left(left)}" if left is not None and progress.settled < progress.total else ""
+    return f"{_percent(progress):>3} % {bar}   {done}{eta}"
+
+
+def _percent(progress: Progress) -> int:
+    total = progress.total or 1
+    return min(progress.settled * 100 // max(total, 1), 100)
+
+
+def _total(progress: Progress) -> str:
+    total = progress.total or 0
+    return text.count(total) if progress.read_whole else f"~{text.rough(total)}"
+
+
+def _settled(progress: Progress) -> str:
+    return f"{text.count(progress.settled)} records settled"
+
+
+def _counts(progress: Progress) -> list[str]:
+    shown = (Outcome.INSERTED, Outcome.DUPLICATE, Outcome.REJECTED)
+    counts = [f"{outcome.value} {text.count(progress.outcomes[outcome])}" for outcome in shown]
+    counts += [f"in doubt {text.count(progress.in_doubt)}"]
+    return [*counts, f"invalid {text.count(progress.outcomes[Outcome.INVALID])}"]
+
+
+def _pace(progress: Progress) -> str:
+    half, most = progress.latency_at(50), progress.latency_at(99)
+    facts = [text.rate(progress.per_second), f"{progress.in_flight} of {progress.concurrency} calls"]
+    if half is not None and most is not None:
+        facts.append(f"p50 {text.latency(half)}  p99 {text.latency(most)}")
+    facts.append(f"429: {text.count(progress.pauses)}")
+    return " " + "   ".join([*facts, f"sent again: {text.count(progress.sent_again)}"])
+
+
+def _limit(progress: Progress) -> str:
+    limit = progress.limited_by()
+    return f" limited by: {limit}" if limit else ""

@@ -1,0 +1,239 @@
+"""What a load came to: the numbers of `summary.json`, the exit code they make, and the closing screen.
+
+Pure. Every figure is handed in; nothing here reads the log, a file or a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from loader.checkpoint.ledger import Tally
+from loader.errors import ExitCode
+from loader.outcomes import ErrorCount, Outcome
+from loader.report import text
+
+_LABEL_WIDTH = 10
+
+
+class Outcomes(msgspec.Struct, frozen=True):
+    """How many records stand where. Their sum is the number of records."""
+
+    inserted: int = 0
+    duplicate: int = 0
+    rejected: int = 0
+    invalid: int = 0
+    in_doubt: int = 0
+    pending: int = 0
+
+    @property
+    def records(self) -> int:
+        return sum(msgspec.structs.astuple(self))
+
+    @property
+    def settled(self) -> int:
+        return self.records - self.in_doubt - self.pending
+
+    def of(self, outcome: Outcome) -> int:
+        number: int = getattr(self, outcome.value)
+        return number
+
+
+class Effort(msgspec.Struct, frozen=True, kw_only=True):
+    """What a load took beyond what its log tells, over all of its runs as far as they are known."""
+
+    credits: int = 0
+    refreshes: int = 0
+    seconds: float = 0.0
+    settled: int | None = None
+    """Records that were settled within `seconds`; None: all of them."""
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """A load at its end, or where it stands. Its fields are those of `summary.json`, in their order."""
+
+    load_id: str
+    module: str
+    input: str
+    records: int
+    outcomes: Outcomes
+    errors: tuple[ErrorCount, ...] = ()
+    calls: int = 0
+    retries: int = 0
+    recovered: int = 0
+    credits: int = 0
+    refreshes: int = 0
+    resumes: int = 0
+    seconds: float = 0.0
+    records_per_second: float = 0.0
+    complete: bool = False
+    exit_code: int = 0
+    lines: int = 0
+    """Lines of the input that were read: records and blank lines."""
+    blank_lines: int = 0
+
+
+def summarise(
+    tally: Tally,
+    *,
+    load_id: str,
+    module: str,
+    input_name: str,
+    effort: Effort,
+    lines: int | None = None,
+    complete: bool,
+    ok_duplicates: bool = False,
+    stopped_by: ExitCode | None = None,
+) -> Summary:
+    """A Summary of what the log adds up to.
+
+    `lines` is how many lines the reader read; without it, it is taken to be what the outcomes account for.
+    """
+    outcomes = Outcomes(**{outcome.value: tally.count(outcome) for outcome in Outcome})
+    settled = outcomes.settled if effort.settled is None else effort.settled
+    return Summary(
+        load_id=load_id,
+        module=module,
+        input=input_name,
+        records=outcomes.records,
+        outcomes=outcomes,
+        errors=tuple(sorted(tally.errors, key=lambda error: (-error.count, error.code, error.field))),
+        calls=tally.calls,
+        retries=tally.retries,
+        recovered=tally.recovered,
+        credits=effort.credits,
+        refreshes=effort.refreshes,
+        resumes=tally.resumes,
+        seconds=round(effort.seconds, 3),
+        records_per_second=round(settled / effort.seconds, 1) if effort.seconds > 0 else 0.0,
+        complete=complete,
+        exit_code=int(exit_code_of(outcomes, ok_duplicates=ok_duplicates, stopped_by=stopped_by)),
+        lines=outcomes.records + tally.blank if lines is None else lines,
+        blank_lines=tally.blank,
+    )
+
+
+def exit_code_of(
+    outcomes: Outcomes, *, ok_duplicates: bool = False, stopped_by: ExitCode | None = None
+) -> ExitCode:
+    """The exit code of a load that ended so.
+
+    What stopped a load goes first: it says whether to run it again, and the outcomes speak when it has come
+    to its end. Then records in doubt go before records that were refused. Records that nobody has tried
+    (`pending`) count as not inserted.
+    """
+    if stopped_by is not None:
+        return stopped_by
+    if outcomes.in_doubt:
+        return ExitCode.IN_DOUBT
+    duplicates = 0 if ok_duplicates else outcomes.duplicate
+    if outcomes.rejected or outcomes.invalid or outcomes.pending or duplicates:
+        return ExitCode.NOT_ALL_INSERTED
+    return ExitCode.OK
+
+
+def to_json(summary: Summary, *, indent: int = 0) -> bytes:
+    """The bytes of `--json` (one line) and of `summary.json` (indented), without a line end."""
+    line = msgspec.json.encode(summary)
+    return msgspec.json.format(line, indent=indent) if indent else line
+
+
+def from_json(stored: bytes) -> Summary:
+    """What `to_json` wrote; fields that this version does not know are left alone.
+
+    Raises:
+        msgspec.DecodeError: those bytes are not a summary.
+    """
+    return msgspec.json.decode(stored, type=Summary)
+
+
+def render(summary: Summary, *, load_dir: str = "", width: int = 80) -> list[str]:
+    """The closing screen, as plain lines no wider than `width`, but for paths and commands."""
+    return [
+        *_title(summary, width),
+        *_rows(summary, width),
+        *_account(summary),
+        *_effort(summary, width),
+        *(_files(summary, load_dir) if load_dir else ()),
+    ]
+
+
+def _title(summary: Summary, width: int) -> list[str]:
+    verb = "finished" if summary.complete else "ended" if _at_its_end(summary) else "stopped"
+    took = f" in {text.duration(summary.seconds)}" if summary.seconds else ""
+    left, right = f"load {summary.load_id} {verb}{took}", f"exit {summary.exit_code}"
+    return [f"{left}{right:>{max(width - len(left), len(right) + 2)}}"]
+
+
+def _at_its_end(summary: Summary) -> bool:
+    """Everything was tried, and some of it is in doubt: it ended, but a person is still to decide."""
+    return summary.exit_code == ExitCode.IN_DOUBT and not summary.outcomes.pending
+
+
+def _rows(summary: Summary, width: int) -> list[str]:
+    always = {Outcome.INSERTED, Outcome.DUPLICATE, Outcome.REJECTED, Outcome.IN_DOUBT}
+    shown = [outcome for outcome in Outcome if outcome in always or summary.outcomes.of(outcome)]
+    with_errors = Outcome.REJECTED if summary.outcomes.rejected else Outcome.INVALID
+    lines = []
+    for outcome in shown:
+        number = summary.outcomes.of(outcome)
+        percent = text.share(number, summary.records) if number else ""
+        line = _row(outcome.value.replace("_", " "), number) + f"{percent:>10}"
+        if outcome is with_errors and number:
+            line += "   " + text.joined(described(summary.errors), width=width - len(line) - 3)
+        lines.append(line.rstrip())
+    return lines
+
+
+def _row(label: str, number: int) -> str:
+    return f"  {label:<{_LABEL_WIDTH}}{text.count(number):>11}"
+
+
+def described(errors: Sequence[ErrorCount]) -> list[str]:
+    """`INVALID_DATA Email 1,102`: code, field if there is one, number."""
+    return [
+        text.printable(" ".join(part for part in (error.code, error.field, text.count(error.count)) if part))
+        for error in errors
+    ]
+
+
+def _account(summary: Summary) -> list[str]:
+    """Whether each line that was read has its outcome; if not, that is a defect, and it is said aloud."""
+    missing = summary.lines - summary.records - summary.blank_lines
+    if missing:
+        direction = "too few" if missing > 0 else "too many"
+        words = f"does NOT account for every line: {text.count(abs(missing))} {direction}"
+    else:
+        words = "accounts for every line" + (
+            "" if summary.complete or _at_its_end(summary) else " read so far"
+        )
+    if summary.blank_lines:
+        words += f" (and {text.plural(summary.blank_lines, 'blank line')})"
+    return [f"{_row('input', summary.records)}   {words}"]
+
+
+def _effort(summary: Summary, width: int) -> list[str]:
+    if not summary.calls:
+        return []
+    facts = [text.rate(summary.records_per_second)] if summary.records_per_second else []
+    facts += [text.plural(summary.calls, "call")]
+    facts += [f"{text.count(summary.retries)} sent again"] if summary.retries else []
+    facts += [f"{text.count(summary.recovered)} recovered"] if summary.recovered else []
+    facts += [text.plural(summary.resumes, "resume")] if summary.resumes else []
+    facts += [f"{text.rough(summary.credits)} credits"] if summary.credits else []
+    return ["  " + text.joined(facts, width=width - 2)]
+
+
+def _files(summary: Summary, load_dir: str) -> list[str]:
+    outcomes, place = summary.outcomes, text.printable(load_dir.rstrip("/"))
+    lines = []
+    if outcomes.rejected + outcomes.invalid:
+        again = f"fix, then: loader load that-file --module {text.printable(summary.module)}"
+        lines.append(f"  rejected   {place}/rejected.ndjson   {again}")
+        lines.append(f"  reasons    {place}/rejected-reasons.ndjson")
+    if outcomes.in_doubt:
+        lines.append(
+            f"  in doubt   {place}/in-doubt.ndjson   look them up in the CRM; the loader does not guess"
+        )
+    return lines

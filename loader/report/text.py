@@ -1,0 +1,97 @@
+"""How numbers, times and foreign text look on a screen. Pure; knows nothing of loads."""
+
+from __future__ import annotations
+
+import math
+import re
+
+# C0 and C1 controls, DEL, and the marks that reorder or hide what stands on a line.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+_SCALES = ((1_000_000_000, "G"), (1_000_000, "M"))
+
+
+def printable(text: str) -> str:
+    """`text` on one line, with nothing in it that a terminal would obey instead of show."""
+    return _UNPRINTABLE.sub(_escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def count(number: int) -> str:
+    """12345 -> `12,345`."""
+    return f"{number:,}"
+
+
+def plural(number: int, noun: str) -> str:
+    """`1 call`, `2 calls`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def rough(number: float) -> str:
+    """`1.0 M` from a million on, the whole number below."""
+    for scale, letter in _SCALES:
+        if number >= scale:
+            return f"{number / scale:,.1f} {letter}"
+    return count(round(number))
+
+
+def share(part: int, whole: int) -> str:
+    """A percentage that never rounds something to nothing, nor a part to all."""
+    if not whole:
+        return ""
+    percent = part * 100 / whole
+    if 0 < percent < 0.01:
+        return "<0.01 %"
+    if percent > 99.99 and part < whole:
+        percent = 99.99
+    return f"{percent:.2f} %"
+
+
+def duration(seconds: float) -> str:
+    """`0.42 s`, `12.3 s`, `4 m 05 s`, `3 h 11 m 04 s`."""
+    if seconds < 59.95:
+        return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:,} h {minutes:02} m {rest:02} s" if hours else f"{minutes} m {rest:02} s"
+
+
+def time_left(seconds: float) -> str:
+    """As exact as a forecast may sound: `40 s`, `12 m`, `1 h 12 m`, `3 d 4 h`."""
+    minutes = math.ceil(seconds / 60)
+    if seconds < 60:
+        return f"{math.ceil(seconds)} s"
+    if minutes < 60:
+        return f"{minutes} m"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} m" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+
+
+def latency(seconds: float) -> str:
+    """`85 ms`, `1.09 s`."""
+    return f"{seconds * 1000:.0f} ms" if seconds < 0.9995 else f"{seconds:.3g} s"
+
+
+def rate(per_second: float) -> str:
+    """`872 rec/s`; one digit more where that says something."""
+    return f"{per_second:,.1f} rec/s" if per_second < 10 else f"{per_second:,.0f} rec/s"
+
+
+def cut(text: str, width: int) -> str:
+    """No longer than `width`; an ellipsis stands for what is left out."""
+    return text if len(text) <= width else text[: max(width - 1, 0)] + "…"
+
+
+def joined(items: list[str], *, width: int) -> str:
+    """As many items as fit, ` · ` between them, and how many more there are."""
+    for shown in range(len(items), 0, -1):
+        rest = len(items) - shown
+        line = " · ".join(items[:shown] + ([f"{rest} more"] if rest else []))
+        if len(line) <= width:
+            return line
+    return cut(items[0], width) if items else ""

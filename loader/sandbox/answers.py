@@ -1,0 +1,214 @@
+"""The bytes of every answer, as the vendor's examples show them. Pure.
+
+Successes are joined from templates, for they are nearly all of what a load reads; the rest is encoded one by
+one. Which answer a call gets is `handlers.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from loader.sandbox.auth import Grant, Refusal
+
+_encode: Final = msgspec.json.Encoder().encode
+
+SCOPE: Final = (
+    "ZohoCRM.modules.ALL ZohoCRM.settings.ALL ZohoCRM.users.READ ZohoCRM.org.READ ZohoCRM.coql.READ"
+)
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A status and a body; an empty body is an answer without one."""
+
+    status: int
+    body: bytes = b""
+
+
+class User(msgspec.Struct, frozen=True):
+    """The one user of the sandbox, who creates and owns every record."""
+
+    id: str
+    name: str = "Patricia Boyle"
+    email: str = "patricia.boyle@example.com"
+    zuid: str = "75092197"
+
+    @property
+    def reference(self) -> dict[str, str]:
+        return {"name": self.name, "id": self.id}
+
+
+NO_CONTENT: Final = Answer(204)
+
+
+def bare(status: int, code: str, message: str, details: dict[str, Any] | None = None) -> Answer:
+    """An error that is not wrapped in `data`."""
+    body = {"code": code, "details": details or {}, "message": message, "status": "error"}
+    return Answer(status, _encode(body))
+
+
+def wrapped(code: str, message: str, details: dict[str, Any], *, status: int = 400) -> Answer:
+    """An error of the whole call in a `data` of one item."""
+    return Answer(status, b'{"data":[' + error_item(code, message, details) + b"]}")
+
+
+# Bare errors (status-codes page; insert-records page, "Possible Errors"; captured answers).
+INVALID_TOKEN: Final = bare(401, "INVALID_TOKEN", "invalid oauth token")
+AUTHENTICATION_FAILURE: Final = bare(401, "AUTHENTICATION_FAILURE", "Authentication failed")
+INVALID_URL_PATTERN: Final = bare(
+    404, "INVALID_URL_PATTERN", "Please check if the URL trying to access is a correct one"
+)
+TOO_MANY_REQUESTS: Final = bare(
+    429, "TOO_MANY_REQUESTS", "too many requests. please try again after some time"
+)
+INTERNAL_ERROR: Final = bare(500, "INTERNAL_ERROR", "Internal Server Error")
+BODY_NOT_AN_OBJECT: Final = bare(400, "INVALID_DATA", "body", {"expected_data_type": "jsonobject"})
+# How a missing, empty or wrong `data` is answered no page says; these follow the errors of fields.
+_DATA: Final = {"api_name": "data", "json_path": "$.data"}
+DATA_MISSING: Final = bare(400, "MANDATORY_NOT_FOUND", "required field not found", _DATA)
+DATA_NOT_AN_ARRAY: Final = bare(
+    400, "INVALID_DATA", "invalid data", {"expected_data_type": "jsonarray"} | _DATA
+)
+BODY_TOO_LARGE: Final = bare(413, "REQUEST_BODY_TOO_LARGE", "the request body is too large")
+
+
+def error_item(code: str, message: str, details: dict[str, Any]) -> bytes:
+    """One item of `data` for a record that failed."""
+    return _encode({"code": code, "details": details, "message": message, "status": "error"})
+
+
+# One-item errors of the whole call (record pages of the vendor's OpenAPI files).
+INVALID_MODULE: Final = wrapped(
+    "INVALID_MODULE", "the module name given seems to be invalid", {"resource_path_index": 0}
+)
+INVALID_REQUEST_METHOD: Final = wrapped(
+    "INVALID_REQUEST_METHOD", "The HTTP request method type is not a valid one.", {"resource_path_index": 0}
+)
+
+
+def too_many_records(maximum: int) -> Answer:
+    """The whole call is refused; one item, however many records came."""
+    details = {"maximum_length": maximum, "api_name": "data"}
+    return wrapped("LIMIT_EXCEEDED", "count of records in your request exceeds the limit", details)
+
+
+def parameter_missing(name: str) -> Answer:
+    """A query parameter that the call cannot do without."""
+    return bare(
+        400, "REQUIRED_PARAM_MISSING", "One of the expected parameter is missing", {"param_name": name}
+    )
+
+
+class SuccessTemplate:
+    """What goes before and after the id in the success item of a record created at this time."""
+
+    def __init__(self, user: User, created_time: str) -> None:
+        by, at = _encode(user.reference), _encode(created_time)
+        self.head = (
+            b'{"code":"SUCCESS","details":{"Modified_Time":' + at + b',"Modified_By":' + by
+            + b',"Created_Time":' + at + b',"id":"'
+        )  # fmt: skip
+        self.tail = (
+            b'","Created_By":' + by
+            + b',"$approval_state":"approved"},"message":"record added","status":"success"}'
+        )  # fmt: skip
+
+    def item(self, record_id: int) -> bytes:
+        return b"%b%d%b" % (self.head, record_id, self.tail)
+
+    def items(self, first_id: int, count: int) -> bytes:
+        """The items of records with consecutive ids, joined."""
+        ids = [b"%d" % each for each in range(first_id, first_id + count)]
+        return self.head + (self.tail + b"," + self.head).join(ids) + self.tail
+
+
+def inserted(items: Sequence[bytes], *, failed: int) -> Answer:
+    """The answer to an insert: 201, 207 where some failed, 400 where all did (OpenAPI files, records)."""
+    status = 201 if not failed else 400 if failed == len(items) else 207
+    return Answer(status, b'{"data":[' + b",".join(items) + b"]}")
+
+
+def all_inserted(joined: bytes) -> Answer:
+    """The answer to an insert of which no record failed."""
+    return Answer(201, b'{"data":[' + joined + b"]}")
+
+
+def listing(name: str, items: Sequence[bytes], info: dict[str, Any] | None = None) -> Answer:
+    """A list of JSON values under one name, 204 where there are none."""
+    if not items:
+        return NO_CONTENT
+    end = b',"info":' + _encode(info) + b"}" if info is not None else b"}"
+    return Answer(200, b'{"' + name.encode() + b'":[' + b",".join(items) + b"]" + end)
+
+
+def granted(answer: Grant | Refusal, *, api_url: str) -> Answer:
+    """The token endpoint's answer: refusals are HTTP 200, but for the throttle."""
+    if isinstance(answer, Grant):
+        body = {
+            "access_token": answer.access_token,
+            "scope": SCOPE,
+            "api_domain": api_url,
+            "token_type": "Bearer",
+            "expires_in": answer.expires_in_s,
+        }
+        return Answer(200, _encode(body))
+    if answer is Refusal.ACCESS_DENIED:
+        why = "You have made too many requests continuously. Please try again after some time."
+        return Answer(400, _encode({"error_description": why, "error": answer, "status": "failure"}))
+    return Answer(200, _encode({"error": answer}))
+
+
+def module_item(api_name: str, module_id: str) -> bytes:
+    """An entry of `settings/modules`."""
+    return _encode(
+        {
+            "api_name": api_name,
+            "module_name": api_name,
+            "singular_label": api_name.removesuffix("s"),
+            "plural_label": api_name,
+            "generated_type": "default",
+            "creatable": True,
+            "editable": False,
+            "deletable": False,
+            "viewable": True,
+            "api_supported": True,
+            "visible": True,
+            "status": "visible",
+            "id": module_id,
+        }
+    )
+
+
+def user_item(user: User) -> bytes:
+    """An entry of `users`."""
+    first, _, last = user.name.partition(" ")
+    return _encode(
+        {
+            "id": user.id,
+            "full_name": user.name,
+            "first_name": first,
+            "last_name": last,
+            "email": user.email,
+            "zuid": user.zuid,
+            "status": "active",
+            "confirm": True,
+        }
+    )
+
+
+def org_item(org_id: str, user: User) -> bytes:
+    """The entry of `org`."""
+    return _encode(
+        {
+            "id": org_id,
+            "zgid": org_id[-12:].lstrip("0"),
+            "company_name": "Sandbox",
+            "primary_email": user.email,
+            "country_code": "US",
+            "time_zone": "Etc/GMT+7",
+            "iso_code": "USD",
+            "license_details": {"paid": True, "paid_type": "enterprise", "users_license_purchased": 1},
+        }
+    )

@@ -1,0 +1,173 @@
+"""The sandbox as a server: settings in, a served API on loopback until it is told to stop.
+
+The parts are put together here and nowhere else. It never listens beyond this machine.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import anyio
+import msgspec
+from aiohttp import web
+
+from loader.errors import UsageError
+from loader.sandbox.answers import User
+from loader.sandbox.auth import GRANTS_MAX, ClientSecrets, Tokens
+from loader.sandbox.catalogue import catalogue
+from loader.sandbox.faults import FaultPlan, FaultShare
+from loader.sandbox.handlers import Api, Parts
+from loader.sandbox.quotas import Credits, Places
+from loader.sandbox.store import Store
+
+HOST: Final = "127.0.0.1"
+BODY_BYTES_MAX: Final = 128 * 1024 * 1024
+"""Our choice, for no page documents a maximum: a hundred lines of the loader's longest, and room."""
+
+PLACES: Final = 10
+"""Complex calls in flight (limits page, sub-concurrency)."""
+
+_SHUTDOWN_S: Final = 1.0
+
+
+class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What `loader sandbox` may be told."""
+
+    port: int = 0
+    """0: a free one."""
+    db: Path | None = None
+    """None: a temporary file that goes when the sandbox ends."""
+    latency_s: float = 0.0
+    concurrency: int = PLACES
+    credits: int | None = None
+    token_life_s: int = 3600
+    token_grants_max: int = GRANTS_MAX
+    """Access tokens in ten minutes; tests that start many loaders give more."""
+    unique: tuple[str, ...] = ()
+    external: tuple[str, ...] = ()
+    faults: tuple[FaultShare, ...] = ()
+    seed: int = 0
+    id_prefix: int = 5_725_767
+    """The first seven digits of every id."""
+
+    def __post_init__(self) -> None:
+        for name, least, most in _BOUNDS:
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
+                flag = "--" + name.removesuffix("_s").replace("_", "-")
+                raise UsageError(f"{flag} {value} cannot be used", why=f"it must be from {least} to {most}")
+
+
+_BOUNDS: Final = (
+    ("port", 0, 65_535),
+    ("latency_s", 0.0, 3600.0),
+    ("concurrency", 1, 1000),
+    ("credits", 0, 2**53),
+    ("token_life_s", 1, 86_400),
+    ("token_grants_max", 1, 1_000_000),
+    ("id_prefix", 1_000_000, 9_000_000),
+)
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """What a client has to know; `loader sandbox` prints it as one JSON line."""
+
+    url: str
+    client_id: str
+    client_secret: str
+    refresh_token: str
+    pid: int
+
+    def line(self) -> str:
+        return msgspec.json.encode(self).decode()
+
+
+async def serve(settings: SandboxSettings, *, ready: Callable[[Ready], None]) -> None:
+    """Serves until it is cancelled or gets SIGTERM or SIGINT; `ready` is called once calls are taken."""
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with running(settings) as facts:
+            ready(facts)
+            async for _ in signals:
+                return
+
+
+@asynccontextmanager
+async def running(settings: SandboxSettings) -> AsyncIterator[Ready]:
+    """A served sandbox for as long as the context lasts."""
+    directory = None if settings.db else Path(tempfile.mkdtemp(prefix="loader-sandbox-"))
+    path = settings.db or Path(directory or ".") / "sandbox.db"
+    try:
+        listener = _listen(settings.port)
+        store = Store(path, id_prefix=settings.id_prefix)
+        try:
+            client = _client(store)
+            url = f"http://{HOST}:{listener.getsockname()[1]}"
+            runner = _runner(Api(_parts(settings, store, client, url)))
+            try:
+                await runner.setup()
+                await web.SockSite(runner, listener).start()
+                yield Ready(url, client.client_id, client.client_secret, client.refresh_token, os.getpid())
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await runner.cleanup()
+        finally:
+            store.close()
+            listener.close()
+    finally:
+        if directory is not None:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+    except OSError as error:
+        listener.close()
+        raise UsageError(
+            f"the sandbox cannot listen on port {port}",
+            why=error.strerror or str(error),
+            hint="Name another port, or leave it to the system: loader sandbox --port 0",
+        ) from None
+    return listener
+
+
+def _client(store: Store) -> ClientSecrets:
+    """The client that the database knows from an earlier run, else a new one."""
+    kept = store.setting("client")
+    if kept is not None:
+        return msgspec.json.decode(kept, type=ClientSecrets)
+    client = ClientSecrets.new()
+    store.keep_setting("client", msgspec.json.encode(client).decode())
+    return client
+
+
+def _parts(settings: SandboxSettings, store: Store, client: ClientSecrets, url: str) -> Parts:
+    prefix = settings.id_prefix
+    return Parts(
+        store=store,
+        served=catalogue(unique=settings.unique, external=settings.external, id_prefix=prefix),
+        tokens=Tokens(client, life_s=settings.token_life_s, grants_max=settings.token_grants_max),
+        places=Places(settings.concurrency),
+        credits=Credits(settings.credits),
+        faults=FaultPlan(settings.faults, seed=settings.seed),
+        user=User(id=f"{prefix}000000411001"),
+        org_id=f"{prefix}000000020005",
+        url=url,
+        latency_s=settings.latency_s,
+    )
+
+
+def _runner(api: Api) -> web.AppRunner:
+    app = web.Application(client_max_size=BODY_BYTES_MAX)
+    app.router.add_route("*", "/{path:.*}", api.handle)
+    return web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_SHUTDOWN_S)

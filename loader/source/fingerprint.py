@@ -1,0 +1,62 @@
+"""What an input is known by: is this the very file that the load began with?
+
+Only what the file system says. Whether the bytes are still the same is for `replay` to find out, by checksum.
+"""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import Literal, Self
+
+import msgspec
+
+from loader.errors import UsageError
+
+
+class InputIdentity(msgspec.Struct, frozen=True):
+    """An input as the file system knows it; zeros where there is nothing to know, as of a pipe."""
+
+    kind: Literal["path", "stdin"]
+    name: str
+    """Absolute path, or `-`."""
+    size: int = 0
+    """Bytes as stored."""
+    mtime_ns: int = 0
+    inode: int = 0
+    device: int = 0
+
+    @classmethod
+    def of_stdin(cls) -> Self:
+        return cls("stdin", "-")
+
+    @classmethod
+    def of_path(cls, path: str) -> Self:
+        """The identity of what this path leads to now.
+
+        Raises:
+            UsageError: nothing is there, or it may not be looked at.
+        """
+        # The path as it was given, made absolute: a link stays the name that the operator knows.
+        name = str(Path(path).absolute())
+        try:
+            status = Path(path).stat()
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            hint = "Check the path; a relative one starts at the present directory"
+            raise UsageError(f"cannot read {path}", why=why, hint=hint) from None
+        if not stat.S_ISREG(status.st_mode):
+            return cls("path", name)
+        return cls("path", name, status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev)
+
+    def same_file_as(self, other: InputIdentity) -> bool:
+        """The same regular file, untouched since as far as its metadata tells. Never true of stdin or a pipe.
+
+        Where it is false the bytes may still be the same: then all of them have to be compared.
+        """
+        return bool(self.inode) and (self.size, self.mtime_ns, self.inode, self.device) == (
+            other.size,
+            other.mtime_ns,
+            other.inode,
+            other.device,
+        )

@@ -1,0 +1,132 @@
+"""Reading again what an earlier run has read, and making sure that it is the same.
+
+A seekable file goes to the spans that are asked for; anything else is read through from its start. No byte is
+sent on the strength of a span that was not compared.
+"""
+
+from __future__ import annotations
+
+import shlex
+import zlib
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+
+import msgspec
+
+from loader.errors import InputChangedError
+from loader.records import Span
+from loader.source.lines import BOM
+from loader.source.streams import STDIN, InputStream
+
+
+class Recall(msgspec.Struct, frozen=True, gc=False):
+    """A span to compare with its checksum, and whether its bytes are wanted too."""
+
+    span: Span
+    wanted: bool = True
+
+
+async def replay(
+    stream: InputStream, recalls: Iterable[Recall] | AsyncIterable[Recall], *, module: str
+) -> AsyncIterator[tuple[Span, bytes]]:
+    """The bytes of each wanted span, in order; all spans given are compared.
+
+    `stream` stands at its start, or anywhere if it is seekable. Spans come in source order. A stream that is
+    not seekable has to be given every span from its start, or what lies between goes by uncompared. After the
+    last span the stream stands exactly at its end.
+
+    Raises:
+        InputChangedError: a span has another checksum, or the input ends before it does.
+    """
+    comparison = _Comparison(stream, module)
+    try:
+        async for recall in _each(recalls):
+            raw = await comparison.compare(recall)
+            if recall.wanted:
+                yield recall.span, raw
+    finally:
+        comparison.put_back()
+
+
+def records_of(raw: bytes, span: Span, lines: Sequence[int]) -> list[bytes]:
+    """Those lines of a span's bytes, without their line ends, as they were cut the first time."""
+    if span.start == 0:
+        raw = raw.removeprefix(BOM)
+    texts = raw.split(b"\n")
+    return [texts[line - span.first_line].removesuffix(b"\r") for line in lines]
+
+
+class _Comparison:
+    """Where the comparison stands in the stream."""
+
+    def __init__(self, stream: InputStream, module: str) -> None:
+        self._stream = stream
+        self._module = module
+        self._at = -1 if stream.seekable else 0
+        self._rest = memoryview(b"")
+        """Bytes that were read and not yet compared."""
+
+    def put_back(self) -> None:
+        """What was read beyond the last span, for whoever reads on."""
+        self._stream.unread(bytes(self._rest))
+        self._rest = memoryview(b"")
+
+    async def compare(self, recall: Recall) -> bytes:
+        span = recall.span
+        if self._at != span.start:
+            await self._go_to(span)
+        crc = 0
+        pieces: list[memoryview] = []
+        while self._at < span.stop:
+            piece = await self._read(span)
+            crc = zlib.crc32(piece, crc)
+            if recall.wanted:
+                pieces.append(piece)
+        if crc != span.crc:
+            raise self._changed(span, f"checksum {crc:08x}, the checkpoint log says {span.crc:08x}")
+        return b"".join(pieces)
+
+    async def _go_to(self, span: Span) -> None:
+        if self._stream.seekable:
+            await self._stream.seek(span.start)
+            self._at = span.start
+            self._rest = memoryview(b"")
+        assert self._at <= span.start, "spans come in source order"
+        gap = Span(span.first_line, 0, self._at, span.start, 0)
+        while self._at < gap.stop:
+            await self._read(gap)
+
+    async def _read(self, span: Span) -> memoryview:
+        """Some of the span's bytes."""
+        if not self._rest:
+            self._rest = memoryview(await self._stream.read())
+        if not self._rest:
+            raise self._changed(
+                span,
+                f"the input ends at byte {self._at:,}, the checkpoint log knows it to byte {span.stop:,}",
+            )
+        piece = self._rest[: span.stop - self._at]
+        self._rest = self._rest[len(piece) :]
+        self._at += len(piece)
+        return piece
+
+    def _changed(self, span: Span, why: str) -> InputChangedError:
+        name = self._stream.name
+        shown = "stdin" if name == STDIN else name
+        place = f"{shown}, line {span.first_line:,} (bytes {span.start:,}-{span.stop:,})"
+        command = f"loader load {shlex.quote(name)} --module {self._module} --new"
+        if name == STDIN:
+            command += " --load-dir DIR"
+        return InputChangedError(
+            "the input changed since this load began",
+            why=f"{place}: {why}",
+            hint=f"Nothing was sent. To load the new file from its start: {command}",
+        )
+
+
+async def _each(recalls: Iterable[Recall] | AsyncIterable[Recall]) -> AsyncIterator[Recall]:
+    if isinstance(recalls, AsyncIterable):
+        async for recall in recalls:
+            yield recall
+    else:
+        for recall in recalls:
+            yield recall

@@ -1,0 +1,246 @@
+"""The API's error codes as a table of facts: what each means for a record and for a call, and what to do.
+
+Verdicts are not made here. A code without a row is never guessed at: it leaves the record, or the call, in
+doubt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum, auto
+from types import MappingProxyType
+from typing import Final
+
+import msgspec
+
+
+class ForRecord(Enum):
+    """What the code of one item of `data[]` says about that record."""
+
+    INSERTED = auto()
+    DUPLICATE = auto()
+    """Not inserted: another record has the same value in a unique field."""
+    REJECTED = auto()
+    """Not inserted, and never will be as it is."""
+    LOCKED = auto()
+    """Not inserted, for now."""
+    IN_DOUBT = auto()
+    """The code does not say whether the record was inserted."""
+
+
+class ForCall(Enum):
+    """What the code says when the call is refused as a whole."""
+
+    RENEW_TOKEN = auto()
+    STOP_CREDENTIALS = auto()
+    STOP_CONFIGURATION = auto()
+    HALVE = auto()
+    """Something in the call is at fault: smaller calls will find it."""
+    PUSHED_BACK = auto()
+    """Too many calls, or no credits left."""
+    IN_DOUBT = auto()
+    """The code does not say whether anything was applied."""
+
+
+class CodeFacts(msgspec.Struct, frozen=True):
+    """One row of the table."""
+
+    code: str
+    record: ForRecord
+    call: ForCall
+    advice: str
+    """What a person should do."""
+
+    @property
+    def concerns_load(self) -> bool:
+        """A call that is refused with it says nothing about its records: the next call will fare the same."""
+        return self.call not in (ForCall.HALVE, ForCall.IN_DOUBT)
+
+
+def _row(code: str, record: ForRecord, call: ForCall, advice: str) -> CodeFacts:
+    return CodeFacts(code, record, call, advice)
+
+
+_MEND = "Mend the record in rejected.ndjson and load that file."
+_SCOPES = "ZohoCRM.modules.ALL, or ZohoCRM.modules.MODULE.CREATE with ZohoCRM.modules.MODULE.READ"
+
+# Codes of the insert-records page, unless a comment names another source. Where its resolutions contradict
+# the name of a code (INVALID_DATA and MANDATORY_NOT_FOUND are swapped there), answers of the live service
+# bear out the name.
+_ROWS: Final = (
+    _row("SUCCESS", ForRecord.INSERTED, ForCall.IN_DOUBT, "Nothing: the record is in the CRM."),
+    _row(
+        "INVALID_DATA",
+        ForRecord.REJECTED,
+        ForCall.HALVE,
+        f"The field holds a value of the wrong type or length, or one that it does not allow. {_MEND}",
+    ),
+    _row(
+        "MANDATORY_NOT_FOUND",
+        ForRecord.REJECTED,
+        ForCall.HALVE,
+        f"The record lacks a field that the module requires. {_MEND}",
+    ),
+    _row(
+        "DUPLICATE_DATA",
+        ForRecord.DUPLICATE,
+        ForCall.HALVE,
+        "The CRM holds a record with this value in a unique field. If it is the same one, all is well.",
+    ),
+    _row(
+        "MULTIPLE_OR_MULTI_ERRORS",
+        ForRecord.REJECTED,
+        ForCall.HALVE,
+        f"Several fields are at fault; the message of each says why. {_MEND}",
+    ),
+    _row(
+        "LIMIT_EXCEEDED",
+        ForRecord.REJECTED,
+        ForCall.HALVE,
+        f"A list in the record is longer than the API allows (an event has 50 participants). {_MEND}",
+    ),
+    _row(
+        "RECORD_LOCKED",
+        ForRecord.LOCKED,
+        ForCall.HALVE,
+        "A record that this one refers to is locked. Unlock it in the CRM, then load the record again.",
+    ),
+    _row(
+        "DEPENDENT_FIELD_MISSING",
+        ForRecord.REJECTED,
+        ForCall.HALVE,
+        f"A field that another field of the record depends on is missing. {_MEND}",
+    ),
+    _row(
+        "DEPENDENT_MISMATCH",
+        ForRecord.REJECTED,
+        ForCall.HALVE,
+        f"Two fields of the record contradict each other. {_MEND}",
+    ),
+    _row(
+        "DEPENDENT_SERVICE_ERROR",
+        ForRecord.IN_DOUBT,
+        ForCall.IN_DOUBT,
+        "A service that is joined to the CRM failed. Ask its administrator, then: loader resolve DIR",
+    ),
+    # The next three: the vendor's published examples of createRecords.
+    _row("EXPECTED_FIELD_MISSING", ForRecord.REJECTED, ForCall.HALVE, f"A field is missing. {_MEND}"),
+    _row(
+        "PATTERN_NOT_MATCHED",
+        ForRecord.REJECTED,
+        ForCall.HALVE,
+        f"The value does not have the form that the field demands. {_MEND}",
+    ),
+    _row("NOT_ALLOWED", ForRecord.REJECTED, ForCall.HALVE, f"The field may not be set like this. {_MEND}"),
+    _row(
+        "INVALID_MODULE",
+        ForRecord.REJECTED,
+        ForCall.STOP_CONFIGURATION,
+        "Check --module: it takes the API name (Setup > Developer Hub > APIs and SDKs > API Names).",
+    ),
+    _row(
+        "INVALID_REQUEST_METHOD",
+        ForRecord.IN_DOUBT,
+        ForCall.STOP_CONFIGURATION,
+        "The host does not take inserts at this address. Check --dc or --api-domain.",
+    ),
+    _row(
+        "INVALID_URL_PATTERN",
+        ForRecord.IN_DOUBT,
+        ForCall.STOP_CONFIGURATION,
+        "The host does not know this address. Check --dc or --api-domain, and --module.",
+    ),
+    _row(
+        "INVALID_TOKEN",
+        ForRecord.IN_DOUBT,
+        ForCall.RENEW_TOKEN,
+        "The access token is expired, revoked, or of another data centre: check --dc, then the credentials.",
+    ),
+    _row(
+        "OAUTH_SCOPE_MISMATCH",
+        ForRecord.IN_DOUBT,
+        ForCall.STOP_CREDENTIALS,
+        f"The credentials lack a scope. Make new ones with {_SCOPES}.",
+    ),
+    # Seen from the live service for a missing or unreadable Authorization header.
+    _row(
+        "AUTHENTICATION_FAILURE",
+        ForRecord.IN_DOUBT,
+        ForCall.STOP_CREDENTIALS,
+        "The service did not understand the access token. Check LOADER_ACCESS_TOKEN, or the refresh token.",
+    ),
+    _row(
+        "NO_PERMISSION",
+        ForRecord.REJECTED,
+        ForCall.STOP_CREDENTIALS,
+        "The user of these credentials may not add such records: ask the CRM's administrator.",
+    ),
+    _row(
+        "AUTHORIZATION_FAILED",
+        ForRecord.REJECTED,
+        ForCall.STOP_CREDENTIALS,
+        "The user of these credentials lacks the privilege to add such records: ask the CRM's administrator.",
+    ),
+    # Status-codes page; the second name is in the vendor's published examples.
+    _row(
+        "TOO_MANY_REQUESTS",
+        ForRecord.IN_DOUBT,
+        ForCall.PUSHED_BACK,
+        "Too many calls at once, or the day's credits are spent. Lower --concurrency, or go on later.",
+    ),
+    _row(
+        "RATE_LIMIT_EXCEEDED",
+        ForRecord.IN_DOUBT,
+        ForCall.PUSHED_BACK,
+        "Too many calls at once, or the day's credits are spent. Lower --concurrency, or go on later.",
+    ),
+    _row(
+        "INTERNAL_ERROR",
+        ForRecord.IN_DOUBT,
+        ForCall.IN_DOUBT,
+        "The service failed, and does not say whether it had stored the record: loader resolve DIR",
+    ),
+    _row(
+        "PROCESSING_ERROR",
+        ForRecord.IN_DOUBT,
+        ForCall.IN_DOUBT,
+        "The service failed, and does not say whether it had stored the record: loader resolve DIR",
+    ),
+    _row(
+        "SERVICE_UNAVAILABLE",
+        ForRecord.IN_DOUBT,
+        ForCall.IN_DOUBT,
+        "The service is down for maintenance: run the same command again later.",
+    ),
+    # The loader's own, for lines that are never sent.
+    _row("NOT_JSON", ForRecord.REJECTED, ForCall.IN_DOUBT, "Make the line one JSON object, on one line."),
+    _row(
+        "NOT_AN_OBJECT",
+        ForRecord.REJECTED,
+        ForCall.IN_DOUBT,
+        "Make the line one JSON object: {...}; a list or a bare value is no record.",
+    ),
+    _row(
+        "NESTED_TOO_DEEPLY",
+        ForRecord.REJECTED,
+        ForCall.IN_DOUBT,
+        "No record of the CRM is nested like this: look at how the line was made.",
+    ),
+    _row(
+        "LINE_TOO_LONG",
+        ForRecord.REJECTED,
+        ForCall.IN_DOUBT,
+        "The line is longer than the loader reads: a newline may be missing. Split it, then load it again.",
+    ),
+)
+
+CODES: Final[Mapping[str, CodeFacts]] = MappingProxyType({row.code: row for row in _ROWS})
+
+_UNKNOWN_ADVICE: Final = (
+    "The loader does not know this code. Look the record up in the CRM, then: loader resolve DIR"
+)
+
+
+def facts(code: str) -> CodeFacts:
+    """The row of `code`; for one that nobody knows, everything is in doubt."""
+    return CODES.get(code) or CodeFacts(code, ForRecord.IN_DOUBT, ForCall.IN_DOUBT, _UNKNOWN_ADVICE)

@@ -1,0 +1,390 @@
+"""What the API answered, read into types. What an answer proves about the records is not decided here.
+
+Reading is strict: an answer that departs from the documented shape in any way that could mean another record
+is `Unreadable`, and no more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, Literal
+
+import msgspec
+
+from loader.wire.codes import ForRecord, facts
+from loader.wire.limits import ID_DIGITS_MAX
+from loader.wire.messages import HttpReply
+
+TEXT_MAX: Final = 200
+"""Characters of the API's words that are kept: they may quote the record."""
+
+ANSWERED: Final = frozenset({200, 201, 202, 207, 400})
+"""Statuses that may come with an answer for each record. 201: all inserted; 207: some; 400: none
+(insert-records page); 200 and 202 where older versions and test organisations say so."""
+
+
+class Inserted(msgspec.Struct, frozen=True):
+    """Every record was inserted; `ids[i]` is the id of the i-th record sent."""
+
+    ids: Sequence[str]
+
+
+class ItemError(msgspec.Struct, frozen=True):
+    """One of several errors of a record."""
+
+    code: str
+    field: str
+    message: str
+    duplicate_ids: tuple[str, ...] = ()
+
+
+class Item(msgspec.Struct, frozen=True):
+    """The answer for one record."""
+
+    ok: bool
+    id: str = ""
+    """Of the record that was inserted; empty for an error."""
+    code: str = ""
+    message: str = ""
+    field: str = ""
+    index: int | None = None
+    """The position that the item's own `json_path` names; it should be the item's. None: it names none."""
+    duplicate_ids: tuple[str, ...] = ()
+    """Of existing records that the error names, also within `errors`."""
+    errors: tuple[ItemError, ...] = ()
+    """The several errors of MULTIPLE_OR_MULTI_ERRORS."""
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """One answer for each record, in the order sent."""
+
+    items: Sequence[Item]
+
+
+class CallRefused(msgspec.Struct, frozen=True):
+    """One error for the call as a whole."""
+
+    code: str
+    message: str = ""
+    field: str = ""
+    detail: str = ""
+    """More of the API's words, where there are any (the permission that is missing ...)."""
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """Nothing that the documentation describes."""
+
+    reason: str
+    """For people."""
+    code: str = ""
+    """The API's error code, where there is one."""
+
+
+class ExistingRecord(msgspec.Struct, frozen=True):
+    """A record that the CRM holds."""
+
+    id: str
+    created_time: float | None
+    """Unix seconds by the server's clock. None: the answer does not say."""
+    created_by_id: str
+    """Empty: the answer does not say."""
+    values: Mapping[str, object]
+    """The asked fields, as the answer has them."""
+
+
+# The fast path: a struct that only an unbroken success fits. `json_path` belongs to errors; its presence here
+# sends the answer down the slow path, which looks at it.
+class _PlainDetails(msgspec.Struct, frozen=True, gc=False):
+    id: str
+    json_path: None = None
+
+
+class _PlainSuccess(msgspec.Struct, frozen=True):
+    code: Literal["SUCCESS"]
+    status: Literal["success"]
+    details: _PlainDetails
+
+
+class _PlainAnswer(msgspec.Struct, frozen=True):
+    data: list[_PlainSuccess]
+
+
+_decode_plain = msgspec.json.Decoder(_PlainAnswer).decode
+_decode_any = msgspec.json.Decoder(dict[str, Any]).decode
+_UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def read_insert(reply: HttpReply, records: int) -> Inserted | Answered | CallRefused | Unreadable:
+    """The answer to an insert of `records` records."""
+    if reply.status in ANSWERED:
+        try:
+            ids = [item.details.id for item in _decode_plain(reply.body).data]
+        except _UNDECODABLE:
+            pass
+        else:
+            if len(ids) == records and _sound(ids):
+                return Inserted(ids)
+    return _read_slowly(reply, records)
+
+
+def _sound(ids: Sequence[str]) -> bool:
+    """Each a string of digits, none twice."""
+    together = "".join(ids)
+    return (
+        together.isascii()
+        and together.isdigit()
+        and all(0 < len(one) <= ID_DIGITS_MAX for one in ids)
+        and len(set(ids)) == len(ids)
+    )
+
+
+def _read_slowly(reply: HttpReply, records: int) -> Answered | CallRefused | Unreadable:
+    answer = _object_of(reply)
+    if answer is None:
+        return Unreadable(_what_it_is(reply.body))
+    if "data" not in answer:
+        return _bare_refusal(answer) or Unreadable("an object with neither data nor an error code")
+    data = answer["data"]
+    if not isinstance(data, list) or not all(isinstance(one, dict) for one in data):
+        return Unreadable("data is not a list of objects")
+    if len(data) == 1 and _is_for_the_call(data[0], reply.status, records):
+        return _refusal_from(data[0])
+    if reply.status not in ANSWERED:
+        return Unreadable("answers for records under a status that has none", _code_of(data))
+    if len(data) != records:
+        return Unreadable(f"{len(data)} answers for {records} records", _code_of(data))
+    return _read_items(data)
+
+
+def _read_items(data: Sequence[Mapping[str, Any]]) -> Answered | Unreadable:
+    items: list[Item] = []
+    for position, one in enumerate(data):
+        item = _read_item(one, position)
+        if item is None:
+            return Unreadable(f"answer {position + 1} is neither a success with an id nor an error")
+        items.append(item)
+    ids = [item.id for item in items if item.ok]
+    if ids and not _sound(ids):
+        return Unreadable("the same id twice" if len(set(ids)) < len(ids) else "ids that are not ids")
+    return Answered(items)
+
+
+def _read_item(one: Mapping[str, Any], position: int) -> Item | None:
+    """None: it cannot be told what became of the record."""
+    code, status = one.get("code"), one.get("status")
+    details = _details_of(one)
+    if status == "success" and code == "SUCCESS":
+        identifier = details.get("id")
+        if not isinstance(identifier, str):
+            return None
+        return Item(True, identifier, "SUCCESS", index=_index_of(details))
+    if status == "error" and isinstance(code, str) and code not in ("", "SUCCESS"):
+        return _read_error(one, details, position)
+    return None
+
+
+def _read_error(one: Mapping[str, Any], details: Mapping[str, Any], position: int) -> Item:
+    nested = details.get("errors")
+    inner = [error for error in nested if isinstance(error, dict)] if isinstance(nested, list) else []
+    errors = tuple(_item_error(error) for error in inner)
+    code = _text(one.get("code"))
+    found = (*_duplicate_ids(code, details), *(each for error in errors for each in error.duplicate_ids))
+    indices = [_index_of(part) for part in (details, *map(_details_of, inner))]
+    named = [index for index in indices if index is not None]
+    return Item(
+        ok=False,
+        code=code,
+        message=_text(one.get("message")),
+        field=_field_of(details) or next((error.field for error in errors if error.field), ""),
+        # One part that names another record is enough to distrust the item.
+        index=next((index for index in named if index != position), named[0] if named else None),
+        duplicate_ids=tuple(dict.fromkeys(found)),
+        errors=errors,
+    )
+
+
+def _item_error(error: Mapping[str, Any]) -> ItemError:
+    details = _details_of(error)
+    code = _text(error.get("code"))
+    return ItemError(code, _field_of(details), _text(error.get("message")), _duplicate_ids(code, details))
+
+
+def _duplicate_ids(code: str, details: Mapping[str, Any]) -> tuple[str, ...]:
+    """The existing record's id stands at one of two places, by version; both are read."""
+    if facts(code).record is not ForRecord.DUPLICATE:
+        return ()
+    record = details.get("duplicate_record")
+    places = (record.get("id") if isinstance(record, dict) else None, details.get("id"))
+    return tuple(dict.fromkeys(one for one in places if isinstance(one, str) and _sound([one])))
+
+
+_RECORD_PATH: Final = re.compile(r"\$\.data\[(\d{1,9})\](?:\.(.*))?", re.DOTALL)
+
+
+def _index_of(details: Mapping[str, Any]) -> int | None:
+    path = details.get("json_path")
+    if not isinstance(path, str) or not path.startswith("$.data["):
+        return None
+    match = _RECORD_PATH.fullmatch(path)
+    # A path into `data` that makes no sense names no record that was sent.
+    return int(match[1]) if match else -1
+
+
+def _field_of(details: Mapping[str, Any]) -> str:
+    """`Email`; for a value within a field, the way to it: `Contact_Name.id`, `Quoted_Items.Quantity`."""
+    name = _text(details.get("api_name"))
+    match = _RECORD_PATH.fullmatch(_text(details.get("json_path")))
+    within = re.sub(r"\[\d*\]", "", match[2] or "") if match else ""
+    return within if "." in within else name or within
+
+
+def _is_for_the_call(one: Mapping[str, Any], status: int, records: int) -> bool:
+    """Whether the only item of `data` refuses the call, rather than being one record's answer.
+
+    For a call of several records a lone item that might belong to one of them proves nothing about the rest:
+    it counts as a refusal only where it says so.
+    """
+    code, details = one.get("code"), _details_of(one)
+    if one.get("status") != "error" or not isinstance(code, str) or not code:
+        return False
+    path = details.get("json_path")
+    if isinstance(path, str) and path.startswith("$.data["):
+        return False
+    if status not in ANSWERED or "resource_path_index" in details or facts(code).concerns_load:
+        return True
+    if isinstance(path, str) and path:
+        return path == "$.data" or not path.startswith("$.data")
+    return code == "LIMIT_EXCEEDED" and records > 1 and details.get("api_name", "data") == "data"
+
+
+def _refusal_from(one: Mapping[str, Any]) -> CallRefused:
+    details = _details_of(one)
+    permissions = details.get("permissions")
+    detail = ", ".join(map(str, permissions)) if isinstance(permissions, list) else ""
+    return CallRefused(
+        _text(one.get("code")), _text(one.get("message")), _field_of(details), detail[:TEXT_MAX]
+    )
+
+
+def _bare_refusal(answer: Mapping[str, Any]) -> CallRefused | None:
+    code = answer.get("code")
+    if not isinstance(code, str) or not code or answer.get("status", "error") != "error":
+        return None
+    return _refusal_from(answer)
+
+
+def read_refusal(reply: HttpReply) -> CallRefused:
+    """The error of a reply that was to hold something else; its code is empty where there is none."""
+    answer = _object_of(reply) or {}
+    data = answer.get("data")
+    first = data[0] if isinstance(data, list) and data and isinstance(data[0], dict) else answer
+    return _bare_refusal(first) or CallRefused("")
+
+
+def read_existing(reply: HttpReply, fields: Sequence[str]) -> Sequence[ExistingRecord] | Unreadable:
+    """The records that a read by ids or by values found."""
+    if reply.status == 204:
+        return ()
+    answer = _object_of(reply)
+    data = (answer or {}).get("data")
+    if reply.status != 200 or answer is None or not isinstance(data, list):
+        refused = read_refusal(reply)
+        return Unreadable(f"HTTP {reply.status} {refused.code}".rstrip(), refused.code)
+    info = answer.get("info")
+    if isinstance(info, dict) and info.get("more_records"):
+        return Unreadable("more records than one answer holds")
+    found = [_existing(one, fields) for one in data]
+    known = [one for one in found if one is not None]
+    return known if len(known) == len(found) else Unreadable("a record without an id")
+
+
+def _existing(one: object, fields: Sequence[str]) -> ExistingRecord | None:
+    if not isinstance(one, dict) or not _is_id(one.get("id")):
+        return None
+    creator = one.get("Created_By")
+    creator_id = creator.get("id") if isinstance(creator, dict) else None
+    return ExistingRecord(
+        id=one["id"],
+        created_time=_unix_seconds(one.get("Created_Time")),
+        created_by_id=creator_id if isinstance(creator_id, str) else "",
+        values={name: one[name] for name in fields if name in one},
+    )
+
+
+def read_user_id(reply: HttpReply) -> str:
+    """The current user's id; empty where the answer does not say."""
+    return _id_of_first(reply, "users")
+
+
+def read_organisation_id(reply: HttpReply) -> str:
+    """The organisation's id; empty where the answer does not say."""
+    return _id_of_first(reply, "org")
+
+
+def read_edition(reply: HttpReply) -> str:
+    """The organisation's edition in the API's own word (`enterprise`); empty where it does not say."""
+    licence = _first_of(reply, "org").get("license_details")
+    return _text(licence.get("paid_type")) if isinstance(licence, dict) else ""
+
+
+def _id_of_first(reply: HttpReply, member: str) -> str:
+    identifier = _first_of(reply, member).get("id")
+    return identifier if isinstance(identifier, str) and _is_id(identifier) else ""
+
+
+def _first_of(reply: HttpReply, member: str) -> Mapping[str, Any]:
+    listed = (_object_of(reply) or {}).get(member) if reply.status == 200 else None
+    return listed[0] if isinstance(listed, list) and listed and isinstance(listed[0], dict) else {}
+
+
+def server_time(headers: Mapping[str, str]) -> float | None:
+    """When the server answered, by its own clock: Unix seconds, whole ones."""
+    try:
+        at = parsedate_to_datetime(headers["date"])
+    except (KeyError, ValueError):
+        return None
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+
+
+def _unix_seconds(text: object) -> float | None:
+    try:
+        at = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return at.timestamp() if at is not None and at.tzinfo else None
+
+
+def _object_of(reply: HttpReply) -> dict[str, Any] | None:
+    try:
+        return _decode_any(reply.body)
+    except _UNDECODABLE:
+        return None
+
+
+def _details_of(one: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`details` is an object; older versions and gateways also give a list, or leave it out."""
+    details = one.get("details")
+    if isinstance(details, list):
+        details = details[0] if details else None
+    return details if isinstance(details, dict) else {}
+
+
+def _code_of(data: Sequence[Mapping[str, Any]]) -> str:
+    return next((_text(one.get("code")) for one in data if one.get("status") == "error"), "")
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and _sound([value])
+
+
+def _text(value: object) -> str:
+    return value[:TEXT_MAX] if isinstance(value, str) else ""
+
+
+def _what_it_is(body: bytes) -> str:
+    if not body.strip():
+        return "an empty answer"
+    return "an HTML page" if body.lstrip()[:1] == b"<" else "not a JSON object"

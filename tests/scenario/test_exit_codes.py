@@ -1,0 +1,163 @@
+"""What goes wrong before or during a load: its exit code, and one screen that says what to do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.crash.harness import CONCURRENCY, Crm, Desk, sandbox, wait_for, write_leads
+
+SEED = int(os.environ.get("CRASH_SEED", "1"))
+COUNT = 2_000
+FLAGS = ("--concurrency", str(CONCURRENCY))
+STOP_S = 0.1
+"""After a signal no call may begin later than this."""
+SLACK_S = 0.15
+"""What a busy machine adds between our clock, the signal, and the sandbox's clock."""
+
+
+@pytest.fixture(scope="module")
+def crm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crm]:
+    with sandbox(tmp_path_factory.mktemp("crm"), "--seed", str(SEED)) as running:
+        yield running
+
+
+@pytest.fixture
+def desk(tmp_path: Path, crm: Crm) -> Desk:
+    return Desk(tmp_path, crm, write_leads(tmp_path / "leads.ndjson", 50, SEED), FLAGS)
+
+
+def refused(desk: Desk, code: int, *words: str) -> None:
+    """The load ends with this code and a screen that has these words, and no record was sent."""
+    inserts = desk.crm.database.insert_calls
+    finished = desk.load().ended(code)
+    finished.is_one_screen()
+    missing = [word for word in words if word not in finished.stderr]
+    assert not missing, finished.stderr
+    assert desk.crm.database.insert_calls == inserts
+
+
+def test_missing_credentials_are_named_and_nothing_is_sent(desk: Desk) -> None:
+    calls = desk.crm.database.calls
+    refused(replace(desk, credentials={}), 6, "LOADER_REFRESH_TOKEN")
+    assert desk.crm.database.calls == calls
+
+
+def without(credentials: Mapping[str, str], name: str) -> dict[str, str]:
+    return {key: value for key, value in credentials.items() if key != name}
+
+
+@pytest.mark.parametrize("name", ["LOADER_CLIENT_ID", "LOADER_CLIENT_SECRET", "LOADER_REFRESH_TOKEN"])
+def test_one_missing_credential_is_named(desk: Desk, name: str) -> None:
+    refused(replace(desk, credentials=without(desk.crm.credentials, name)), 6, name)
+
+
+@pytest.mark.parametrize("name", ["LOADER_CLIENT_ID", "LOADER_CLIENT_SECRET", "LOADER_REFRESH_TOKEN"])
+def test_a_wrong_credential_is_refused_and_never_shown(desk: Desk, name: str) -> None:
+    wrong = "canary-5f1c9e"
+    refused(replace(desk, credentials={**desk.crm.credentials, name: wrong}), 6)
+    for path in desk.directory.rglob("*"):
+        if path.is_file():
+            assert wrong.encode() not in path.read_bytes(), path
+
+
+def test_a_wrong_access_token_is_refused(desk: Desk) -> None:
+    refused_token = {"LOADER_ACCESS_TOKEN": "1000.canary-5f1c9e"}
+    refused(replace(desk, credentials=refused_token), 6)
+    assert "canary-5f1c9e" not in (desk.directory / "loader.stderr").read_text()
+
+
+def test_an_unknown_module_is_a_usage_error(desk: Desk) -> None:
+    refused(replace(desk, module="Leeds"), 2, "Leeds")
+
+
+def test_a_missing_input_is_a_usage_error(desk: Desk) -> None:
+    calls = desk.crm.database.calls
+    refused(replace(desk, input=desk.directory / "no-such-file.ndjson"), 2, "no-such-file.ndjson")
+    assert desk.crm.database.calls == calls
+
+
+def test_a_directory_as_input_is_a_usage_error(desk: Desk) -> None:
+    place = desk.directory / "a-directory"
+    place.mkdir()
+    refused(replace(desk, input=place), 2, "a-directory")
+
+
+def test_a_missing_load_directory_is_a_usage_error(desk: Desk) -> None:
+    for command in ("resume", "status", "results"):
+        finished = desk.run([command, str(desk.directory / "no-such-load")]).ended(2)
+        finished.is_one_screen()
+        assert "no-such-load" in finished.stderr
+
+
+def test_plain_http_beyond_this_machine_is_a_usage_error(desk: Desk) -> None:
+    target = ["--api-domain", "http://crm.example", "--accounts-url", desk.crm.url]
+    command = ["load", str(desk.input), "--module", "Leads", "--load-dir", str(desk.load_dir), *target]
+    desk.run(command).ended(2).is_one_screen()
+
+
+def test_an_unreachable_host_ends_the_patience_and_the_load_goes_on_later(desk: Desk) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    nowhere = replace(desk, crm=replace(desk.crm, url=url), flags=(*FLAGS, "--patience", "1s"))
+    finished = nowhere.load().ended(7)
+    finished.is_one_screen()
+    assert "127.0.0.1" in finished.stderr
+    assert 0.5 < finished.seconds < 15
+
+
+def free_port() -> int:
+    """A port on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["TERM", "INT"]
+)
+def test_a_signal_stops_sends_drains_answers_and_leaves_a_load_to_resume(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    with sandbox(tmp_path, "--latency", "300ms", "--seed", str(SEED)) as crm:
+        desk = Desk(tmp_path, crm, write_leads(tmp_path / "leads.ndjson", COUNT, SEED), FLAGS)
+        with desk.spawned(desk.load_command()) as process:
+            wait_for(lambda: crm.database.insert_calls >= 5 or process.poll() is not None)
+            os.kill(process.pid, number)
+            signalled = time.time()
+            process.wait(timeout=25)
+        stopped = desk.said(process).ended(code)
+        assert "resume" in stopped.stderr
+        late = crm.database.ask("SELECT at FROM calls WHERE at > ?", signalled + STOP_S + SLACK_S)
+        assert not late, f"{len(late)} calls after the signal"
+        standing = b"".join(desk.results())
+        assert b'"in_doubt"' not in standing, "an answer was not awaited"
+        inserted = standing.count(b'"inserted"')
+        assert 0 < inserted < COUNT
+        assert inserted == crm.database.rows
+        desk.resume().ended(0)
+        assert desk.judge() == {"inserted": COUNT}
+        assert crm.database.records_taken == COUNT
+
+
+def test_a_second_signal_stops_at_once_and_the_log_is_still_valid(tmp_path: Path) -> None:
+    with sandbox(tmp_path, "--latency", "2s", "--seed", str(SEED)) as crm:
+        desk = Desk(tmp_path, crm, write_leads(tmp_path / "leads.ndjson", 800, SEED), FLAGS)
+        log = desk.load_dir / "checkpoint.log"
+        with desk.spawned(desk.load_command()) as process:
+            wait_for(lambda: (log.exists() and log.stat().st_size > 500) or process.poll() is not None)
+            os.kill(process.pid, signal.SIGTERM)
+            time.sleep(0.3)
+            os.kill(process.pid, signal.SIGTERM)
+            began = time.monotonic()
+            process.wait(timeout=25)
+        assert time.monotonic() - began < 1.5, "the second signal did not end the wait for answers"
+        desk.said(process).ended(143)
+        desk.resume().ended(0, 4)
+        desk.judge(held_max=CONCURRENCY * 100)

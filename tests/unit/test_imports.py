@@ -1,0 +1,38 @@
+"""Each module can be imported alone, and the quick commands stay free of what they do not need."""
+
+from __future__ import annotations
+
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import loader
+
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(loader.__path__, "loader.")
+    if not module.name.endswith("__main__")
+)
+
+
+def import_alone(statement: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", statement],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_each_module_imports_alone(name: str) -> None:
+    done = import_alone(f"import {name}")
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_command_line_starts_without_the_http_library() -> None:
+    done = import_alone("import loader.cli.main, sys; assert 'aiohttp' not in sys.modules")
+    assert done.returncode == 0, done.stderr

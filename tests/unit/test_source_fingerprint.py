@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from loader.errors import UsageError
+from loader.source.fingerprint import InputIdentity
+
+
+def test_a_file_is_itself_and_known_by_its_absolute_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "leads.ndjson"
+    path.write_bytes(b"{}\n")
+    monkeypatch.chdir(tmp_path)
+    identity = InputIdentity.of_path("leads.ndjson")
+    assert (identity.kind, identity.name, identity.size) == ("path", str(path), 3)
+    assert identity.same_file_as(InputIdentity.of_path(str(path)))
+    assert msgspec.json.decode(msgspec.json.encode(identity), type=InputIdentity) == identity
+
+
+def test_a_link_or_another_name_leads_to_the_same_file(tmp_path: Path) -> None:
+    path = tmp_path / "leads.ndjson"
+    path.write_bytes(b"{}\n")
+    (tmp_path / "link").symlink_to(path)
+    assert InputIdentity.of_path(str(path)).same_file_as(InputIdentity.of_path(str(tmp_path / "link")))
+
+
+@pytest.mark.parametrize("change", ["append", "touch", "replace"])
+def test_a_file_that_was_touched_is_not_taken_for_the_same(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "leads.ndjson"
+    path.write_bytes(b"{}\n")
+    os.utime(path, ns=(10**18, 10**18))
+    before = InputIdentity.of_path(str(path))
+    match change:
+        case "append":
+            with path.open("ab") as file:
+                file.write(b"\n")
+            os.utime(path, ns=(10**18, 10**18))
+        case "touch":
+            os.utime(path, ns=(10**18, 10**18 + 1))
+        case _:
+            other = tmp_path / "other"
+            other.write_bytes(b"[]\n")
+            os.utime(other, ns=(10**18, 10**18))
+            other.replace(path)
+    assert not before.same_file_as(InputIdentity.of_path(str(path)))
+
+
+def test_what_cannot_be_read_again_is_never_the_same(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    for identity in (InputIdentity.of_stdin(), InputIdentity.of_path(str(fifo))):
+        assert not identity.same_file_as(identity)
+    assert InputIdentity.of_stdin() == InputIdentity("stdin", "-", 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("path", ["/nowhere/leads.ndjson", "a\0b"])
+def test_a_missing_file_says_so(path: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        InputIdentity.of_path(path)
+    assert raised.value.why
+    assert raised.value.hint
