@@ -10,7 +10,6 @@ from typing import Protocol
 
 import msgspec
 
-from loader.checkpoint import scan
 from loader.checkpoint.ledger import Ledger, Tally
 from loader.checkpoint.replay import outcomes_in_order
 from loader.errors import ExitCode
@@ -171,8 +170,3 @@ def lookup_of(settings: LoadSettings) -> Lookup:
         return spooled(path, wanted) if path.exists() else iter(())
 
     return look
-
-
-def fold_quietly(load_dir: Path) -> Ledger:
-    """What the log of a load adds up to, read without a lock."""
-    return scan.fold(log_path(load_dir))

@@ -105,29 +105,6 @@ async def load(
         return await run.to_the_end(remembered, began=began)
 
 
-def recorded_settings(load_dir: Path) -> LoadSettings:
-    """What the log of a load directory says about its load, for going on with it.
-
-    Raises:
-        UsageError: there is no load.
-    """
-    head = next((entry for _, entry in scan.scan(log_path(load_dir)) if isinstance(entry, Head)), None)
-    if head is None:
-        raise UsageError(
-            f"there is no load in {load_dir}", hint="To begin one: loader load FILE --module NAME"
-        )
-    return LoadSettings(
-        input=head.input.name,
-        load_dir=load_dir,
-        target=Target(head.module, head.api_url, head.options.get("accounts_url", "")),
-        key=head.key,
-        key_unique=bool(head.key_unique),
-        limit=head.limit,
-        check=head.check,
-        ok_duplicates=head.options.get("ok_duplicates") == "yes",
-    )
-
-
 def _set_aside(load_dir: Path) -> None:
     """Rename a load directory, so that nothing of it is lost and a load can begin in its place."""
     if not load_dir.exists():
@@ -192,6 +169,8 @@ def _create(settings: LoadSettings, facts: Preflight, opening: Opening) -> Check
         options={
             "accounts_url": settings.target.accounts_url,
             "ok_duplicates": "yes" if settings.ok_duplicates else "no",
+            "concurrency": str(settings.concurrency),
+            "quiet_period_s": str(settings.quiet_period_s),
         },
         input=opening.input,
     )

@@ -187,6 +187,9 @@ class Seal(msgspec.Struct, frozen=True, array_like=True):
     at: float
 
 
+Answer = NotApplied | Outcomes | Doubt
+"""What became of an attempt: written even where nothing new may be begun."""
+
 Entry = Head | Open | WindowEntry | Sent | NotApplied | Outcomes | Doubt | Seal
 
 _TYPE_OF: dict[type[Entry], int] = {
@@ -298,12 +301,17 @@ def outcomes_of(batch: int, attempt: int, settlement: Settlement) -> Outcomes:
     return Outcomes(batch, attempt, lines, packed, others=others)
 
 
-def restricted(entry: Outcomes, lines: Ranges) -> Outcomes:
-    """The part of `entry` that concerns `lines`."""
+def restricted(entry: Answer, lines: Ranges) -> Answer | None:
+    """The part of `entry` that concerns `lines`; None where nothing does."""
+    if not isinstance(entry, Outcomes):
+        left = ranges.intersection(entry.lines, lines)
+        return msgspec.structs.replace(entry, lines=left) if left else None
     plain = record_outcomes(entry)[: ranges.count(entry.lines)]
     kept = [one for one in plain if ranges.contains(lines, one.line)]
     settlement = Settlement([one.line for one in kept], [one.id for one in kept])
     others = tuple(one for one in entry.others if ranges.contains(lines, one.line))
+    if not kept and not others:
+        return None
     return msgspec.structs.replace(outcomes_of(entry.batch, entry.attempt, settlement), others=others)
 
 

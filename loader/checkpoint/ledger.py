@@ -15,6 +15,7 @@ import msgspec
 from loader.checkpoint import ranges
 from loader.checkpoint.entries import (
     FORMAT_VERSION,
+    Answer,
     BatchEntry,
     Doubt,
     Entry,
@@ -28,12 +29,25 @@ from loader.checkpoint.entries import (
     Sent,
     WindowEntry,
     known_outcome,
+    restricted,
 )
 from loader.checkpoint.ranges import NONE, Ranges
+from loader.checkpoint.unsettled import Doubtful, OpenBatch, Unsettled, all_lines
 from loader.errors import DiskError
 from loader.outcomes import ErrorCount, Outcome
 from loader.records import Span
 from loader.wire.limits import credits_for
+
+__all__ = [
+    "ERROR_KINDS_MAX",
+    "OTHER_ERRORS",
+    "DamagedLogError",
+    "Doubtful",
+    "Ledger",
+    "OpenBatch",
+    "Tally",
+    "still_open",
+]
 
 ERROR_KINDS_MAX = 1000
 """Beyond so many different (code, field) pairs the rest is counted as one, whatever a server may invent."""
@@ -51,34 +65,6 @@ class DamagedLogError(DiskError):
             hint="Keep the load directory as it is, and restore checkpoint.log from a copy if there is one",
         )
         self.offset = offset
-
-
-class Doubtful(msgspec.Struct, frozen=True):
-    """Lines that an attempt at or after `since` may have inserted."""
-
-    lines: Ranges
-    since: float
-
-
-class OpenBatch(msgspec.Struct, frozen=True):
-    """A batch with unsettled records. `open` is made of `allowed`, `sent` and the lines of `doubts`."""
-
-    number: int
-    span: Span
-    open: Ranges
-    allowed: Ranges
-    """Certainly not applied: these may be sent as if for the first time."""
-    sent: Ranges
-    """In flight: no earlier attempt is in doubt, the present one has no answer yet."""
-    doubts: tuple[Doubtful, ...]
-    """In doubt, in flight again or not."""
-    held: Ranges
-    """Those of `doubts` that only a person can settle."""
-    last_attempt: int
-
-    @property
-    def in_doubt(self) -> Ranges:
-        return _all_lines(self.doubts)
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,76 +98,6 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
         return number
 
 
-class _Unsettled:
-    """The mutable state of one open batch."""
-
-    __slots__ = ("doubts", "entry", "flights", "held", "last_attempt", "not_before", "open")
-
-    def __init__(self, entry: BatchEntry, *, not_before: float) -> None:
-        self.entry = entry
-        self.open = entry.record_lines
-        self.flights: dict[int, tuple[Ranges, float]] = {}
-        self.doubts: tuple[Doubtful, ...] = ()
-        self.held: Ranges = NONE
-        self.last_attempt = 0
-        self.not_before = not_before
-        """No attempt that the log does not show can have been made before this time."""
-
-    def doubt(self, lines: Ranges, *, since: float) -> None:
-        """Marks `lines`; those that are in doubt already keep their earlier time."""
-        fresh = ranges.difference(lines, _all_lines(self.doubts))
-        if fresh:
-            self.doubts += (Doubtful(fresh, since),)
-
-    def land(self, lines: Ranges, *, attempt: int | None = None) -> list[tuple[Ranges, float]]:
-        """Takes `lines` out of one flight, or of all; returns what was taken, with the flight's time."""
-        landed: list[tuple[Ranges, float]] = []
-        for number, (flying, at) in list(self.flights.items()):
-            if attempt is not None and number != attempt:
-                continue
-            taken = ranges.intersection(flying, lines)
-            if not taken:
-                continue
-            landed.append((taken, at))
-            left = ranges.difference(flying, taken)
-            if left:
-                self.flights[number] = (left, at)
-            else:
-                del self.flights[number]
-        return landed
-
-    def settle(self, lines: Ranges) -> None:
-        self.open = ranges.difference(self.open, lines)
-        self.land(lines)
-        self.held = ranges.difference(self.held, lines)
-        if self.doubts:
-            left = ((ranges.difference(one.lines, lines), one.since) for one in self.doubts)
-            self.doubts = tuple(Doubtful(rest, since) for rest, since in left if rest)
-
-    def crash(self, *, survived: bool) -> None:
-        """The process that had this batch is gone: what it knew beyond the log is lost."""
-        for lines, since in self.land(self.open):
-            self.doubt(lines, since=since)
-        if not survived:
-            self.doubt(self.open, since=self.not_before)
-
-    def view(self) -> OpenBatch:
-        doubtful = _all_lines(self.doubts)
-        flying: Ranges = NONE
-        for lines, _ in self.flights.values():
-            flying = ranges.union(flying, lines)
-        return OpenBatch(
-            number=self.entry.number,
-            span=self.entry.span,
-            open=self.open,
-            allowed=ranges.difference(ranges.difference(self.open, doubtful), flying),
-            sent=ranges.difference(flying, doubtful),
-            doubts=self.doubts,
-            held=self.held,
-            last_attempt=self.last_attempt,
-        )
-
-
 class Ledger:
     """The fold. Every method but `apply` and `stop` only reads."""
 
@@ -196,7 +112,7 @@ class Ledger:
         """The span of the last batch in a window."""
         self.records = 0
         """Lines that have an outcome or may get one: all but the blank ones."""
-        self._unsettled: dict[int, _Unsettled] = {}
+        self._unsettled: dict[int, Unsettled] = {}
         self._open_records = 0
         self._counts = {Outcome.INSERTED: 0, Outcome.DUPLICATE: 0, Outcome.REJECTED: 0, Outcome.INVALID: 0}
         self._errors: dict[tuple[str, str], int] = {}
@@ -274,12 +190,12 @@ class Ledger:
         if batch is None or not (batch.doubts or batch.flights):
             return False
         flying = any(not ranges.disjoint(lines, one) for one, _ in batch.flights.values())
-        return flying or not ranges.disjoint(lines, _all_lines(batch.doubts))
+        return flying or not ranges.disjoint(lines, all_lines(batch.doubts))
 
     def tally(self) -> Tally:
         in_doubt = held = 0
         for batch in self._unsettled.values():
-            in_doubt += ranges.count(_all_lines(batch.doubts))
+            in_doubt += ranges.count(all_lines(batch.doubts))
             held += ranges.count(batch.held)
         by_count = sorted(self._errors.items(), key=lambda item: (-item[1], item[0]))
         return Tally(
@@ -348,7 +264,7 @@ class Ledger:
         self.records += open_records + len(batch.invalid)
         self._open_records += open_records
         if records:
-            self._unsettled[batch.number] = _Unsettled(batch, not_before=self._latest_at)
+            self._unsettled[batch.number] = Unsettled(batch, not_before=self._latest_at)
 
     def _check_cut(self, batch: BatchEntry, records: Ranges, invalid: Ranges) -> None:
         number = batch.number
@@ -357,6 +273,8 @@ class Ledger:
         begins = (batch.first_line, batch.start)
         if begins != (self.next_line, self.next_offset) or batch.line_count < 0 or batch.stop < batch.start:
             raise self._damaged(f"batch {number} does not begin where the batch before it ends")
+        if batch.lines is None and not batch.invalid and not batch.blank:
+            return  # the plain case: every line of the span is a record
         kinds = (records, invalid, batch.blank)
         inside: Ranges = ((self.next_line, self.next_line + batch.line_count),) if batch.line_count else NONE
         sound = all(ranges.is_sound(one) and ranges.covers(inside, one) for one in kinds)
@@ -367,7 +285,7 @@ class Ledger:
         if not sound or not each_once:
             raise self._damaged(f"the lines of batch {number} are not lines of its span, each in one kind")
 
-    def _unsettled_batch(self, entry: Sent | NotApplied | Outcomes | Doubt, lines: Ranges) -> _Unsettled:
+    def _unsettled_batch(self, entry: Sent | NotApplied | Outcomes | Doubt, lines: Ranges) -> Unsettled:
         """The batch that `lines` are open in."""
         batch = self._unsettled.get(entry.batch)
         if batch is not None and (lines == batch.open or ranges.covers(batch.open, lines)):
@@ -447,10 +365,7 @@ class Ledger:
         self.sealed = True
 
 
-def _all_lines(doubts: tuple[Doubtful, ...]) -> Ranges:
-    if len(doubts) == 1:
-        return doubts[0].lines
-    lines: Ranges = NONE
-    for one in doubts:
-        lines = ranges.union(lines, one.lines)
-    return lines
+def still_open(entry: Answer, ledger: Ledger) -> Answer | None:
+    """The part of `entry` whose lines have no final outcome in `ledger` yet; None where all have one."""
+    batch = ledger.batch(entry.batch)
+    return None if batch is None else restricted(entry, batch.open)

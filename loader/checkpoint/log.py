@@ -17,23 +17,19 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from loader.checkpoint import ranges
 from loader.checkpoint.entries import (
     MARKER_BYTES,
-    Doubt,
+    Answer,
     Entry,
     FrameType,
     Head,
     InputIdentity,
-    NotApplied,
     Open,
-    Outcomes,
     decode_body,
     encode_frame,
-    restricted,
 )
 from loader.checkpoint.filesystem import Filesystem, LocalFilesystem, side_number
-from loader.checkpoint.ledger import DamagedLogError, Ledger
+from loader.checkpoint.ledger import DamagedLogError, Ledger, still_open
 from loader.checkpoint.scan import Scan, find_frames
 from loader.errors import DiskError, LockedError, UsageError
 
@@ -252,30 +248,16 @@ class CheckpointLog:
         """Appends what a poisoned process wrote beside the log, as far as its lines are still open."""
         descriptor = self._filesystem.open(side, os.O_RDONLY)
         try:
-            entries = Scan(lambda offset, size: self._filesystem.read(descriptor, offset, size))
-            for _, entry in entries:
+            scan = Scan(lambda offset, size: self._filesystem.read(descriptor, offset, size))
+            for _, entry in scan:
                 if isinstance(entry, Head) and entry != self.ledger.head:
                     raise DamagedLogError(f"{side.name} belongs to another load")
-                if isinstance(entry, Outcomes | NotApplied | Doubt):
-                    self._adopt_entry(entry)
+                rest = still_open(entry, self.ledger) if isinstance(entry, Answer) else None
+                if rest is not None:
+                    self._write(rest)
+                    self.ledger.apply(rest)
         finally:
             self._filesystem.close(descriptor)
-
-    def _adopt_entry(self, entry: Outcomes | NotApplied | Doubt) -> None:
-        batch = self.ledger.batch(entry.batch)
-        if batch is None:
-            return
-        if isinstance(entry, Outcomes):
-            left = restricted(entry, batch.open)
-            keep = bool(left.lines or left.others)
-            rest: Entry = left
-        else:
-            lines = ranges.intersection(entry.lines, batch.open)
-            keep = bool(lines)
-            rest = msgspec.structs.replace(entry, lines=lines)
-        if keep:
-            self._write(rest)
-            self.ledger.apply(rest)
 
     # --- writing ---
 
@@ -302,7 +284,7 @@ class CheckpointLog:
                 return self._write(entry)
             except OSError as error:
                 self._poison("a write failed", error)
-        if self.poisoned is not None and isinstance(entry, Outcomes | NotApplied | Doubt):
+        if self.poisoned is not None and isinstance(entry, Answer):
             self._drain(entry)
             return self._end
         self._require_sound()

@@ -14,8 +14,9 @@ import msgspec
 
 from loader.checkpoint import ranges
 from loader.checkpoint.entries import BatchEntry, Outcomes, WindowEntry, record_outcomes
-from loader.checkpoint.ledger import Ledger, OpenBatch
+from loader.checkpoint.ledger import Ledger
 from loader.checkpoint.scan import scan
+from loader.checkpoint.unsettled import OpenBatch
 from loader.outcomes import Outcome, RecordOutcome
 
 LAG_BATCHES = 256

@@ -11,11 +11,11 @@ import io
 import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 import msgspec
 
@@ -110,7 +110,7 @@ class _Sorter:
 
     def sort(self, outcomes: Iterable[RecordOutcome], lookup: Lookup) -> int:
         """Goes through all outcomes; returns how many lines were not found."""
-        numbers = self._wanted(outcomes)
+        numbers = _noting((one for one in outcomes if one.outcome in FAILED), self._asked)
         missing = number = 0
         target, ended = self._rejected, True
         for found in lookup(numbers):
@@ -125,12 +125,6 @@ class _Sorter:
             target.write(b"\n")
         missing += len(self._asked)
         return missing + sum(1 for _ in numbers)
-
-    def _wanted(self, outcomes: Iterable[RecordOutcome]) -> Iterator[int]:
-        for record in outcomes:
-            if record.outcome in FAILED:
-                self._asked.append(record)
-                yield record.line
 
     def _pass_over(self, line: int) -> int:
         """Gives up on the lines before this one; returns how many they were."""
@@ -202,26 +196,64 @@ def results(
     outcomes: Iterable[RecordOutcome],
     *,
     only: Collection[Outcome] | None = None,
-    offset_of: Callable[[int], int | None] | None = None,
-    key_of: Callable[[int], str] | None = None,
+    lookup: Lookup | None = None,
+    key: str = "",
 ) -> Iterator[Result]:
     """What `loader results` prints: a Result for each outcome (of `only` these), in the order given.
 
-    `offset_of` and `key_of` take a line number; they are asked in ascending order.
+    With `lookup`, which should find nearly every line, each tells its offset and its value of the field `key`.
     """
-    for record in outcomes:
-        if only is None or record.outcome in only:
-            yield Result(
-                line=record.line,
-                offset=offset_of(record.line) if offset_of else None,
-                outcome=record.outcome,
-                id=record.id,
-                code=record.code,
-                message=record.message,
-                field=record.field,
-                key=key_of(record.line) if key_of else "",
-                recovered=record.recovered,
-            )
+    shown = (record for record in outcomes if only is None or record.outcome in only)
+    if lookup is None:
+        yield from map(_result, shown)
+        return
+    asked: deque[RecordOutcome] = deque()
+    numbers = _noting(shown, asked)
+    read_key = _key_reader(key)
+    for found in lookup(numbers):
+        while asked and asked[0].line < found.line:
+            yield _result(asked.popleft())
+        if asked and asked[0].line == found.line:  # else it is one more piece of a long line
+            yield _result(asked.popleft(), offset=found.offset, key=read_key(found.raw))
+    yield from map(_result, asked)
+    yield from map(_result, shown)
+
+
+def _noting(records: Iterator[RecordOutcome], asked: deque[RecordOutcome]) -> Iterator[int]:
+    """The lines of these records; each record is noted in `asked` when its line is."""
+    for record in records:
+        asked.append(record)
+        yield record.line
+
+
+def _result(record: RecordOutcome, *, offset: int | None = None, key: str = "") -> Result:
+    return Result(
+        line=record.line,
+        offset=offset,
+        outcome=record.outcome,
+        id=record.id,
+        code=record.code,
+        message=record.message,
+        field=record.field,
+        key=key,
+        recovered=record.recovered,
+    )
+
+
+def _key_reader(key: str) -> Callable[[bytes], str]:
+    """Reads a record's value of the field `key`, as text; empty where there is none, or no record."""
+    if not key:
+        return lambda _: ""
+    keyed = msgspec.defstruct("Keyed", [("value", Any, msgspec.field(name=key, default=None))])
+    decoder = msgspec.json.Decoder(keyed)
+
+    def read(raw: bytes) -> str:
+        with suppress(msgspec.DecodeError, RecursionError):
+            value = getattr(decoder.decode(raw), "value")  # noqa: B009 - the class is made here
+            return "" if value is None or isinstance(value, (dict, list)) else str(value)
+        return ""
+
+    return read
 
 
 def write_results(rows: Iterable[Result], out: BinaryIO, form: Format) -> None:

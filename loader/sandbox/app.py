@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -106,7 +107,7 @@ async def running(settings: SandboxSettings) -> AsyncIterator[Ready]:
     path = settings.db or Path(directory or ".") / "sandbox.db"
     try:
         listener = _listen(settings.port)
-        store = Store(path, id_prefix=settings.id_prefix)
+        store = _open(path, id_prefix=settings.id_prefix)
         try:
             client = _client(store)
             url = f"http://{HOST}:{listener.getsockname()[1]}"
@@ -139,6 +140,17 @@ def _listen(port: int) -> socket.socket:
             hint="Name another port, or leave it to the system: loader sandbox --port 0",
         ) from None
     return listener
+
+
+def _open(path: Path, *, id_prefix: int) -> Store:
+    try:
+        return Store(path, id_prefix=id_prefix)
+    except sqlite3.Error as error:
+        raise UsageError(
+            f"the sandbox cannot use {path} as its database",
+            why=str(error),
+            hint="Name a file in a directory that exists: loader sandbox --db sandbox.db",
+        ) from None
 
 
 def _client(store: Store) -> ClientSecrets:

@@ -100,9 +100,9 @@ class _Comparison:
         if not self._rest:
             self._rest = memoryview(await self._stream.read())
         if not self._rest:
+            end = min(self._at, self._stream.stored_bytes or 0) if self._stream.seekable else self._at
             raise self._changed(
-                span,
-                f"the input ends at byte {self._at:,}, the checkpoint log knows it to byte {span.stop:,}",
+                span, f"the input ends at byte {end:,}, the checkpoint log knows it to byte {span.stop:,}"
             )
         piece = self._rest[: span.stop - self._at]
         self._rest = self._rest[len(piece) :]

@@ -17,6 +17,7 @@ from loader.checkpoint.entries import (
     WindowEntry,
     batch_entry,
     encode_frame,
+    frame_crc,
     outcomes_of,
 )
 from loader.checkpoint.ledger import DamagedLogError
@@ -144,8 +145,6 @@ def test_a_frame_inside_a_message_is_no_frame() -> None:
 def test_a_frame_type_of_a_later_version_is_refused_and_not_skipped() -> None:
     later = bytearray(encode_frame(ENTRIES[3], offset=EDGES[3], synced=SYNCED))
     later[2] = 42
-    from loader.checkpoint.entries import frame_crc
-
     crc = frame_crc(HEADER.unpack_from(later), bytes(later[HEADER.size :]), offset=EDGES[3])
     later[8:12] = crc.to_bytes(4, "little")
     with pytest.raises(NewerLoaderError, match="newer loader"):
@@ -155,8 +154,6 @@ def test_a_frame_type_of_a_later_version_is_refused_and_not_skipped() -> None:
 def test_a_whole_frame_that_makes_no_sense_is_damage() -> None:
     frame = bytearray(encode_frame(ENTRIES[3], offset=EDGES[3], synced=SYNCED))
     frame[2] = 6
-    from loader.checkpoint.entries import frame_crc
-
     crc = frame_crc(HEADER.unpack_from(frame), bytes(frame[HEADER.size :]), offset=EDGES[3])
     frame[8:12] = crc.to_bytes(4, "little")
     with pytest.raises(DamagedLogError, match="whole frame of type 6"):

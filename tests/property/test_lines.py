@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -17,7 +19,7 @@ inputs = st.lists(
 
 
 def model(data: bytes) -> list[tuple[int, int, bytes | int]]:
-    """Number, offset and text of each line, or how long it is where it is too long: the definition, slowly."""
+    """Number, offset and text of each line, or its length where it is too long: the definition, slowly."""
     lines: list[tuple[int, int, bytes | int]] = []
     at = len(BOM) if data.startswith(BOM) else 0
     lone_bom = data == BOM
@@ -55,7 +57,7 @@ def run(feeds: list[bytes]) -> tuple[list[tuple[int, int, bytes | int]], bytes]:
 @example(data=b"1234567\r\n1\n", cuts=[6, 7, 8])
 def test_any_cut_into_feeds_gives_the_same_lines(data: bytes, cuts: list[int]) -> None:
     places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    feeds = [data[a:b] for a, b in zip(places, places[1:], strict=False)]
+    feeds = [data[a:b] for a, b in pairwise(places)]
     assert run(feeds) == (model(data), data)
 
 

@@ -19,6 +19,7 @@ from loader.checkpoint.entries import (
     Seal,
     Sent,
     WindowEntry,
+    batch_entry,
     decode_body,
     encode_frame,
     frame_crc,
@@ -126,7 +127,10 @@ def test_a_settlement_comes_back_from_its_entry(given: list[str]) -> None:
     entry = outcomes_of(3, 1, Settlement([2, 4], given, [other, ours]))
     plain = [RecordOutcome(2, Outcome.INSERTED, given[0]), RecordOutcome(4, Outcome.INSERTED, given[1])]
     assert record_outcomes(entry) == [*plain, other, ours]
-    assert record_outcomes(restricted(entry, ((4, 6),))) == [plain[1], other]
+    part = restricted(entry, ((4, 6),))
+    assert isinstance(part, Outcomes)
+    assert record_outcomes(part) == [plain[1], other]
+    assert restricted(entry, ((7, 9),)) is None
 
 
 def test_as_many_ids_as_lines_are_needed() -> None:
@@ -135,8 +139,6 @@ def test_as_many_ids_as_lines_are_needed() -> None:
 
 
 def test_a_plain_success_costs_at_most_25_bytes_of_log_all_in() -> None:
-    from loader.checkpoint.entries import batch_entry
-
     numbers = range(1_000_000, 1_000_010)
     frames: list[Entry] = [WindowEntry(tuple(batch_entry(one) for one in window(*numbers).batches))]
     for number in numbers:

@@ -23,7 +23,8 @@ from loader.checkpoint.entries import (
     WindowEntry,
     batch_entry,
 )
-from loader.checkpoint.ledger import ERROR_KINDS_MAX, OTHER_ERRORS, DamagedLogError, Doubtful, Ledger
+from loader.checkpoint.ledger import ERROR_KINDS_MAX, OTHER_ERRORS, DamagedLogError, Ledger
+from loader.checkpoint.unsettled import Doubtful
 from loader.errors import ExitCode
 from loader.outcomes import ErrorCount, Outcome
 from tests.unit.checkpoint_samples import HEAD, INPUT, batch
@@ -164,10 +165,9 @@ def test_the_tally_adds_up() -> None:
 def test_a_seal_is_believed_only_if_it_agrees() -> None:
     ledger = folded(cut(), SENT, Outcomes(1, 1, LINES, bytes(32)))
     ledger.apply(ledger.seal_entry(at=5.0))
-    assert ledger.sealed
-    assert ledger.open_records == 0
+    assert (ledger.sealed, ledger.open_records) == (True, 0)
     ledger.apply(cut(2))
-    assert not ledger.sealed
+    assert (ledger.sealed, ledger.open_records) == (False, 4)
     other = folded(cut(), SENT, Outcomes(1, 1, LINES, bytes(32)))
     with pytest.raises(DamagedLogError, match="SEAL"):
         other.apply(msgspec.structs.replace(other.seal_entry(at=5.0), checksum=1))

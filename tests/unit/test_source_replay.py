@@ -159,12 +159,16 @@ async def test_stdin_is_compared_on_the_way_and_its_hint_can_be_typed() -> None:
     read_fd, write_fd = os.pipe()
     os.write(write_fd, data)
     os.close(write_fd)
-    found = []
+    found: list[tuple[Span, bytes]] = []
     with os.fdopen(read_fd):
         async with await open_input("-", stdin_fd=read_fd) as stream:
-            with pytest.raises(InputChangedError) as raised:
+
+            async def read() -> None:
                 async for span, raw in replay(stream, [Recall(good), Recall(bad)], module="Leads"):
                     found.append((span, raw))
+
+            with pytest.raises(InputChangedError) as raised:
+                await read()
     assert found == [(good, data[:8])]
     assert raised.value.why.startswith("stdin, line 2 (bytes 8-16): checksum ")
     assert raised.value.why.endswith("the checkpoint log says 4be017d2")

@@ -97,12 +97,17 @@ async def test_truncated_input_never_counts_as_ended(tmp_path: Path, compress: o
     path = tmp_path / "leads.ndjson"
     path.write_bytes(stored[: max(4, min(len(stored) - 1, int(len(stored) * share)))])
     async with await open_input(str(path)) as stream:
-        got = b""
-        with pytest.raises(UsageError) as raised:
+        pieces: list[bytes] = []
+
+        async def read() -> None:
             while data := await stream.read():
-                got += data
+                pieces.append(data)
+
+        with pytest.raises(UsageError) as raised:
+            await read()
         with pytest.raises(UsageError):
             await stream.read()
+    got = b"".join(pieces)
     assert CONTENT.startswith(got)
     # No more than what the last block holds may be missing of the content before the cut.
     assert len(got) >= share * len(CONTENT) * 0.9 - 128 * 1024
@@ -319,22 +324,26 @@ async def refusal(name: str, stdin_fd: int = 0) -> LoaderError:
     return raised.value
 
 
+def open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
 async def test_input_that_cannot_be_opened_says_why(tmp_path: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
     assert "No such file" in (await refusal(str(tmp_path / "none"))).why
     assert "directory" in (await refusal(str(tmp_path))).why
     assert "null byte" in (await refusal("a\0b")).why
     closed = os.dup(0)
     os.close(closed)
     assert "closed" in (await refusal("-", closed)).why
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
 
 
 async def test_no_permission_says_what_to_look_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(streams.os, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     error = await refusal("secret.ndjson")
     assert "Permission denied" in error.why
     assert "ls -l secret.ndjson" in error.hint
@@ -351,7 +360,7 @@ async def test_a_disk_that_fails_in_mid_file_is_a_disk_error(
 
     async with await open_input(str(path)) as stream:
         got = len(await stream.read())
-        monkeypatch.setattr(streams.os, "read", fail)
+        monkeypatch.setattr(os, "read", fail)
         with pytest.raises(DiskError) as raised:
             await stream.read()
     assert f"after {got:,} stored bytes: Input/output error" in raised.value.why

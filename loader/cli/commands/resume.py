@@ -21,10 +21,10 @@ def resume(
 
     A load from stdin is continued by piping the same bytes into `loader load` again.
     """
-    from loader import job  # noqa: PLC0415 - brings the HTTP library
+    from loader.recall import recorded_settings  # noqa: PLC0415 - not for --help
 
     return run_load(
-        job.recorded_settings(load_dir),
+        recorded_settings(load_dir),
         fresh=False,
         as_json=as_json,
         quiet=quiet,

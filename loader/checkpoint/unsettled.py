@@ -1,0 +1,121 @@
+"""One batch with unsettled records: which of its lines are allowed, in flight, in doubt or held.
+
+Pure. The ledger keeps one of these for each open batch and drops it with the last outcome.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from loader.checkpoint import ranges
+from loader.checkpoint.entries import BatchEntry
+from loader.checkpoint.ranges import NONE, Ranges
+from loader.records import Span
+
+
+class Doubtful(msgspec.Struct, frozen=True):
+    """Lines that an attempt at or after `since` may have inserted."""
+
+    lines: Ranges
+    since: float
+
+
+class OpenBatch(msgspec.Struct, frozen=True):
+    """A batch with unsettled records. `open` is made of `allowed`, `sent` and the lines of `doubts`."""
+
+    number: int
+    span: Span
+    open: Ranges
+    allowed: Ranges
+    """Certainly not applied: these may be sent as if for the first time."""
+    sent: Ranges
+    """In flight: no earlier attempt is in doubt, the present one has no answer yet."""
+    doubts: tuple[Doubtful, ...]
+    """In doubt, in flight again or not."""
+    held: Ranges
+    """Those of `doubts` that only a person can settle."""
+    last_attempt: int
+
+    @property
+    def in_doubt(self) -> Ranges:
+        return all_lines(self.doubts)
+
+
+class Unsettled:
+    """The mutable state of one open batch; only the ledger changes it."""
+
+    __slots__ = ("doubts", "entry", "flights", "held", "last_attempt", "not_before", "open")
+
+    def __init__(self, entry: BatchEntry, *, not_before: float) -> None:
+        self.entry = entry
+        self.open = entry.record_lines
+        self.flights: dict[int, tuple[Ranges, float]] = {}
+        self.doubts: tuple[Doubtful, ...] = ()
+        self.held: Ranges = NONE
+        self.last_attempt = 0
+        self.not_before = not_before
+        """No attempt that the log does not show can have been made before this time."""
+
+    def doubt(self, lines: Ranges, *, since: float) -> None:
+        """Marks `lines`; those that are in doubt already keep their earlier time."""
+        fresh = ranges.difference(lines, all_lines(self.doubts))
+        if fresh:
+            self.doubts += (Doubtful(fresh, since),)
+
+    def land(self, lines: Ranges, *, attempt: int | None = None) -> list[tuple[Ranges, float]]:
+        """Takes `lines` out of one flight, or of all; returns what was taken, with the flight's time."""
+        landed: list[tuple[Ranges, float]] = []
+        for number, (flying, at) in list(self.flights.items()):
+            if attempt is not None and number != attempt:
+                continue
+            taken = ranges.intersection(flying, lines)
+            if not taken:
+                continue
+            landed.append((taken, at))
+            left = ranges.difference(flying, taken)
+            if left:
+                self.flights[number] = (left, at)
+            else:
+                del self.flights[number]
+        return landed
+
+    def settle(self, lines: Ranges) -> None:
+        self.open = ranges.difference(self.open, lines)
+        self.land(lines)
+        self.held = ranges.difference(self.held, lines)
+        if self.doubts:
+            left = ((ranges.difference(one.lines, lines), one.since) for one in self.doubts)
+            self.doubts = tuple(Doubtful(rest, since) for rest, since in left if rest)
+
+    def crash(self, *, survived: bool) -> None:
+        """The process that had this batch is gone: what it knew beyond the log is lost."""
+        for lines, since in self.land(self.open):
+            self.doubt(lines, since=since)
+        if not survived:
+            self.doubt(self.open, since=self.not_before)
+
+    def view(self) -> OpenBatch:
+        doubtful = all_lines(self.doubts)
+        flying: Ranges = NONE
+        for lines, _ in self.flights.values():
+            flying = ranges.union(flying, lines)
+        return OpenBatch(
+            number=self.entry.number,
+            span=self.entry.span,
+            open=self.open,
+            allowed=ranges.difference(ranges.difference(self.open, doubtful), flying),
+            sent=ranges.difference(flying, doubtful),
+            doubts=self.doubts,
+            held=self.held,
+            last_attempt=self.last_attempt,
+        )
+
+
+def all_lines(doubts: tuple[Doubtful, ...]) -> Ranges:
+    """Every line that is in doubt."""
+    if len(doubts) == 1:
+        return doubts[0].lines
+    lines: Ranges = NONE
+    for one in doubts:
+        lines = ranges.union(lines, one.lines)
+    return lines

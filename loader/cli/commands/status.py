@@ -1,0 +1,64 @@
+"""`loader status`: where a load stands, without touching it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from loader.cli.help import Command
+from loader.cli.screen import give, show, width
+from loader.errors import ExitCode, UsageError
+
+
+@click.command(cls=Command, short_help="Where a load stands, without touching it.")
+@click.argument("load_dir", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON to stdout.")
+def status(load_dir: Path | None, *, as_json: bool) -> int:
+    """Tells where the load of DIR stands: running, stopped or finished, and what it has come to so far.
+
+    Without DIR: the one load directory in the present directory. Exits 0 whatever the load came to.
+    """
+    from loader.aftermath import summary_of  # noqa: PLC0415 - not for --help
+    from loader.recall import fold_quietly, log_path, recorded_settings  # noqa: PLC0415 - as above
+    from loader.report.standing import holder_of  # noqa: PLC0415 - as above
+    from loader.report.summary import render, to_json  # noqa: PLC0415 - as above
+
+    where = load_dir or only_load_in(Path.cwd())
+    settings = recorded_settings(where)
+    ledger = fold_quietly(where)
+    summary = summary_of(ledger, settings)
+    holder, opened = holder_of(log_path(where)), ledger.last_open
+    lines = render(summary, load_dir=str(where), width=width())
+    if summary.complete:
+        show(lines)
+    elif holder is not None:
+        since = (
+            datetime.fromtimestamp(opened.at, UTC).isoformat(sep=" ", timespec="seconds") if opened else "?"
+        )
+        show([f"load {summary.load_id} is running: process {holder}, since {since}", *lines[1:]])
+    else:
+        done = "everything was tried" if summary.exit_code == ExitCode.IN_DOUBT else "it can go on"
+        go_on = (
+            "pipe the same bytes into loader load again" if settings.from_stdin else f"loader resume {where}"
+        )
+        show([f"load {summary.load_id} has stopped; {done}: {go_on}", *lines[1:]])
+    if as_json:
+        give(to_json(summary))
+    return 0
+
+
+def only_load_in(directory: Path) -> Path:
+    """The one load directory here.
+
+    Raises:
+        UsageError: there is none, or more than one.
+    """
+    found = sorted(path.parent for path in directory.glob("*/checkpoint.log"))
+    if len(found) == 1:
+        return found[0].relative_to(directory)
+    if not found:
+        raise UsageError("there is no load directory here", hint="loader status DIR")
+    names = "\n".join(f"loader status {path.name}" for path in found[:8])
+    raise UsageError(f"there are {len(found)} load directories here", hint=names)
