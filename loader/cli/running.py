@@ -30,8 +30,9 @@ def run_load(
 
     from loader import job  # noqa: PLC0415 - as above
 
+    state = Progress(concurrency=settings.concurrency, rate=settings.rate, limit=settings.limit)
     shown = display(
-        Progress(concurrency=settings.concurrency, rate=settings.rate),
+        state,
         sys.stderr,
         quiet=quiet,
         verbose=verbose,
@@ -43,6 +44,8 @@ def run_load(
             partial(job.load, settings, partial(read_credentials, os.environ), observe=observe, fresh=fresh)
         )
     if not quiet:
+        if state.opened is None:
+            show(["This load has finished before; nothing was sent."])
         show(render(finished.summary, load_dir=str(settings.load_dir), width=width()))
     if finished.error is not None:
         errors.tell(finished.error)

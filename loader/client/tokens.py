@@ -160,7 +160,7 @@ class Tokens:
                     reason = reply.detail
             left_s = gives_up_at - self._clock()
             # The last try comes when patience ends, not a long delay before.
-            delay_s = min(2.0**tries, DELAY_MAX_S, left_s) if left_s > 0 else DELAY_MAX_S
+            delay_s = min(2.0 ** min(tries, 5), DELAY_MAX_S, left_s) if left_s > 0 else DELAY_MAX_S
             await self._wait(delay_s, reason, gives_up_at)
             tries += 1
 

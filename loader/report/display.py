@@ -145,7 +145,7 @@ class PlainLines:
 
 def _opening(event: LoadOpened) -> str:
     resumed = f", resume {event.resumes}" if event.resumes else ""
-    name, host = text.printable(event.input_name), text.printable(event.host)
+    name, host = text.name_of(event.input_name), text.printable(event.host)
     return f"load {event.load_id}: {name} → {text.printable(event.module)} @ {host}{resumed}"
 
 

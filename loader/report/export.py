@@ -201,7 +201,7 @@ def results(
 ) -> Iterator[Result]:
     """What `loader results` prints: a Result for each outcome (of `only` these), in the order given.
 
-    With `lookup`, which should find nearly every line, each tells its offset and its value of the field `key`.
+    With `lookup`, which should find nearly every line, each tells its offset and its value of `key`, a field.
     """
     shown = (record for record in outcomes if only is None or record.outcome in only)
     if lookup is None:

@@ -57,9 +57,10 @@ class _Rest(msgspec.Struct, frozen=True):
 class Progress:
     """Counts a load's events. `look` is called about four times a second, or as rarely as one likes."""
 
-    def __init__(self, *, concurrency: int, rate: float | None = None) -> None:
+    def __init__(self, *, concurrency: int, rate: float | None = None, limit: int | None = None) -> None:
         self.concurrency = concurrency
         self.rate_limit = rate
+        self.limit = limit
         self.opened: LoadOpened | None = None
         self.outcomes: Counter[Outcome] = Counter()
         self.records_read = 0
@@ -91,7 +92,8 @@ class Progress:
             case WindowIntended():
                 self.records_read += event.records + event.invalid
                 self.outcomes[Outcome.INVALID] += event.invalid
-                self.input_bytes_read = event.input_bytes_read
+                # Windows lag behind what is read ahead; the offset, in a compressed input, is far beyond it.
+                self.input_bytes_read = min(event.input_bytes_read, event.input_offset)
                 self._count_errors(event.errors)
             case GatePaused():
                 self.paused = True
@@ -166,7 +168,8 @@ class Progress:
         size = self.opened.input_bytes if self.opened else None
         if not size or not self.input_bytes_read:
             return None
-        return max(round(self.records_read * size / self.input_bytes_read), self.records_read)
+        estimate = max(round(self.records_read * size / self.input_bytes_read), self.records_read)
+        return estimate if self.limit is None else min(estimate, self.limit)
 
     @property
     def read_whole(self) -> bool:
@@ -225,7 +228,7 @@ def line(progress: Progress) -> str:
     facts += [text.rate(progress.per_second), *_counts(progress)]
     facts += [f"ETA {text.time_left(progress.seconds_left)}"] if progress.seconds_left is not None else []
     facts += [f"limited by {progress.limited_by()}"] if progress.limited_by() else []
-    name = f"{text.printable(opened.input_name)}: " if opened else ""
+    name = f"{text.name_of(opened.input_name)}: " if opened else ""
     percent = f"{_percent(progress)} %, " if total else ""
     return name + percent + ", ".join(facts)
 
@@ -234,7 +237,7 @@ def _head(progress: Progress, width: int) -> str:
     opened = progress.opened
     if opened is None:
         return "starting"
-    left = text.printable(f"{opened.input_name} → {opened.module} @ {opened.host}")
+    left = f"{text.name_of(opened.input_name)} → {text.printable(f'{opened.module} @ {opened.host}')}"
     right = f"load {opened.load_id}"
     return f"{text.cut(left, max(width - len(right) - 2, 8)):<{max(width - len(right), 0)}}{right}"
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from loader.checkpoint.ledger import Ledger
+from loader.checkpoint.log import boot_id
+
 LOCKS = Path("/proc/locks")
 
 
@@ -24,3 +27,9 @@ def holder_of(path: Path, *, locks: Path = LOCKS) -> int | None:
         if len(fields) >= 6 and fields[1] == "FLOCK" and fields[3] == "WRITE" and fields[5] == wanted:
             return int(fields[4])
     return None
+
+
+def survived(ledger: Ledger) -> bool:
+    """Whether everything that was written to this log can still be believed: the machine has not restarted."""
+    opened = ledger.last_open
+    return opened is not None and opened.boot_id == boot_id() != ""

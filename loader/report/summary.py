@@ -181,8 +181,11 @@ def _rows(summary: Summary, width: int) -> list[str]:
         percent = text.share(number, summary.records) if number else ""
         line = _row(outcome.value.replace("_", " "), number) + f"{percent:>10}"
         if outcome is with_errors and number:
-            line += "   " + text.joined(described(summary.errors), width=width - len(line) - 3)
-        lines.append(line.rstrip())
+            column = len(line) + 3
+            more = text.packed(described(summary.errors), width=max(width - column, 20), lines_max=4)
+            lines += [f"{line}   {more[0]}", *(" " * column + rest for rest in more[1:])] if more else [line]
+        else:
+            lines.append(line.rstrip())
     return lines
 
 
@@ -222,7 +225,7 @@ def _effort(summary: Summary, width: int) -> list[str]:
     facts += [f"{text.count(summary.recovered)} recovered"] if summary.recovered else []
     facts += [text.plural(summary.resumes, "resume")] if summary.resumes else []
     facts += [f"{text.rough(summary.credits)} credits"] if summary.credits else []
-    return ["  " + text.joined(facts, width=width - 2)]
+    return ["  " + line for line in text.packed(facts, width=width - 2, lines_max=3)]
 
 
 def _files(summary: Summary, load_dir: str) -> list[str]:

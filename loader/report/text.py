@@ -87,6 +87,26 @@ def cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: max(width - 1, 0)] + "…"
 
 
+def name_of(path: str) -> str:
+    """The last part of a path, fit for a screen."""
+    return printable(path.rstrip("/").rpartition("/")[2] or path)
+
+
+def packed(items: list[str], *, width: int, lines_max: int) -> list[str]:
+    """The items on a few lines, ` · ` between them; the last line says how many are left out."""
+    lines: list[str] = []
+    rest = list(items)
+    while rest:
+        if len(lines) == lines_max - 1:
+            return [*lines, joined(rest, width=width)]
+        taken = 1
+        while taken < len(rest) and len(" · ".join(rest[: taken + 1])) <= width:
+            taken += 1
+        lines.append(cut(" · ".join(rest[:taken]), width))
+        rest = rest[taken:]
+    return lines
+
+
 def joined(items: list[str], *, width: int) -> str:
     """As many items as fit, ` · ` between them, and how many more there are."""
     for shown in range(len(items), 0, -1):

@@ -6,13 +6,12 @@ The parts are put together here and nowhere else. It never listens beyond this m
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Final
 
@@ -103,28 +102,23 @@ async def serve(settings: SandboxSettings, *, ready: Callable[[Ready], None]) ->
 @asynccontextmanager
 async def running(settings: SandboxSettings) -> AsyncIterator[Ready]:
     """A served sandbox for as long as the context lasts."""
-    directory = None if settings.db else Path(tempfile.mkdtemp(prefix="loader-sandbox-"))
-    path = settings.db or Path(directory or ".") / "sandbox.db"
-    try:
-        listener = _listen(settings.port)
-        store = _open(path, id_prefix=settings.id_prefix)
+    with ExitStack() as stack:
+        directory = None
+        if settings.db is None:
+            directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="loader-sandbox-"))
+        path = settings.db or Path(directory or "") / "sandbox.db"
+        listener = stack.enter_context(closing(_listen(settings.port)))
+        store = stack.enter_context(closing(_open(path, id_prefix=settings.id_prefix)))
+        client = _client(store)
+        url = f"http://{HOST}:{listener.getsockname()[1]}"
+        runner = _runner(Api(_parts(settings, store, client, url)))
         try:
-            client = _client(store)
-            url = f"http://{HOST}:{listener.getsockname()[1]}"
-            runner = _runner(Api(_parts(settings, store, client, url)))
-            try:
-                await runner.setup()
-                await web.SockSite(runner, listener).start()
-                yield Ready(url, client.client_id, client.client_secret, client.refresh_token, os.getpid())
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await runner.cleanup()
+            await runner.setup()
+            await web.SockSite(runner, listener).start()
+            yield Ready(url, client.client_id, client.client_secret, client.refresh_token, os.getpid())
         finally:
-            store.close()
-            listener.close()
-    finally:
-        if directory is not None:
-            shutil.rmtree(directory, ignore_errors=True)
+            with anyio.CancelScope(shield=True):
+                await runner.cleanup()
 
 
 def _listen(port: int) -> socket.socket:

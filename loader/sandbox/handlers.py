@@ -213,16 +213,20 @@ class Api:
         """Does the work inside the quotas; the place is held until the answer is ready to leave."""
         places = self._parts.places
         if place and not places.take():
-            return answers.TOO_MANY_REQUESTS
+            return self._too_many(exchange)
         try:
             if not self._parts.credits.spend(cost, now=exchange.at):
-                return answers.TOO_MANY_REQUESTS
+                return self._too_many(exchange)
             answer: Answer | None = await work(exchange, *arguments)
             await self._wait()
             return answer
         finally:
             if place:
                 places.give_back()
+
+    def _too_many(self, exchange: Exchange) -> Answer:
+        exchange.fault = None  # refused before it could strike
+        return answers.TOO_MANY_REQUESTS
 
     async def _apply(self, exchange: Exchange, served: Served, raws: list[bytes]) -> Answer | None:
         """Decides and applies without a pause between, so that no other call comes in between either."""
@@ -235,6 +239,7 @@ class Api:
             user=self._parts.user,
         )
         if isinstance(decision, Answer):
+            exchange.fault = None  # as above
             return decision
         created_time = _iso(self._parts.clock())
         answer: Answer | None = decision.answer(self._success(created_time))

@@ -173,3 +173,11 @@ async def test_stdin_is_compared_on_the_way_and_its_hint_can_be_typed() -> None:
     assert raised.value.why.startswith("stdin, line 2 (bytes 8-16): checksum ")
     assert raised.value.why.endswith("the checkpoint log says 4be017d2")
     assert raised.value.hint.endswith("loader load - --module Leads --new --load-dir DIR")
+
+
+async def test_what_lies_between_spans_of_a_stream_goes_by(tmp_path: Path) -> None:
+    path = tmp_path / "leads.ndjson.gz"
+    path.write_bytes(gzip.compress(DATA))
+    async with await open_input(str(path)) as stream:
+        found = await bytes_of(stream, [Recall(span) for span in WANTED[1:]])
+        assert found == [(span, DATA[span.start : span.stop]) for span in WANTED[1:]]

@@ -373,3 +373,22 @@ async def test_the_whole_of_a_wide_gzip_window_is_read(tmp_path: Path) -> None:
     path = tmp_path / "noise"
     path.write_bytes(packer.compress(noise) + packer.flush())
     assert await content_of(path) == noise
+
+
+async def test_bytes_that_another_reader_took_are_waited_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with pipe() as (stream, write_fd):
+        taken: list[bytes] = []
+        read = os.read
+
+        def late(fd: int, count: int) -> bytes:
+            if not taken:
+                taken.append(read(fd, count))
+                raise BlockingIOError(11, "Resource temporarily unavailable")
+            return read(fd, count)
+
+        monkeypatch.setattr(os, "read", late)
+        os.write(write_fd, b"theirs\n")
+        assert await stream.read_within(0.001) is None
+        os.write(write_fd, b"ours\n")
+        assert await stream.read() == b"ours\n"
+        assert taken == [b"theirs\n"]

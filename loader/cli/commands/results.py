@@ -40,18 +40,17 @@ def results(load_dir: Path, *, failed: bool, wanted: tuple[Outcome, ...], form: 
     --failed shows the records that somebody has to look at: rejected, invalid and in doubt. A duplicate is in
     the CRM already (--outcome duplicate), a pending record was not tried yet (--outcome pending).
     """
-    from loader.checkpoint.log import boot_id  # noqa: PLC0415 - not for --help
-    from loader.checkpoint.replay import outcomes_in_order  # noqa: PLC0415 - as above
+    from loader.checkpoint.replay import outcomes_in_order  # noqa: PLC0415 - not for --help
     from loader.recall import fold_quietly, log_path, recorded_settings  # noqa: PLC0415 - as above
     from loader.report import export  # noqa: PLC0415 - as above
+    from loader.report.standing import survived  # noqa: PLC0415 - as above
 
     written = _form(form)
     settings = recorded_settings(load_dir)
     ledger = fold_quietly(load_dir)
-    survived = ledger.last_open is not None and ledger.last_open.boot_id == boot_id() != ""
     only = set(export.FAILED if failed else ()) | {Outcome(one) for one in wanted}
     rows = export.results(
-        outcomes_in_order(log_path(load_dir), survived=survived),
+        outcomes_in_order(log_path(load_dir), survived=survived(ledger)),
         only=only or None,
         lookup=_lookup(settings, ledger),
         key=settings.key,

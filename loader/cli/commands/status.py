@@ -22,15 +22,20 @@ def status(load_dir: Path | None, *, as_json: bool) -> int:
     """
     from loader.aftermath import summary_of  # noqa: PLC0415 - not for --help
     from loader.recall import fold_quietly, log_path, recorded_settings  # noqa: PLC0415 - as above
-    from loader.report.standing import holder_of  # noqa: PLC0415 - as above
+    from loader.report.export import IN_DOUBT, REJECTED  # noqa: PLC0415 - as above
+    from loader.report.standing import holder_of, survived  # noqa: PLC0415 - as above
     from loader.report.summary import render, to_json  # noqa: PLC0415 - as above
 
     where = load_dir or only_load_in(Path.cwd())
     settings = recorded_settings(where)
+    holder = holder_of(log_path(where))
     ledger = fold_quietly(where)
+    opened = ledger.last_open
+    if holder is None:
+        ledger.stop(survived=survived(ledger))
     summary = summary_of(ledger, settings)
-    holder, opened = holder_of(log_path(where)), ledger.last_open
-    lines = render(summary, load_dir=str(where), width=width())
+    written = any((where / name).exists() for name in (REJECTED, IN_DOUBT))
+    lines = render(summary, load_dir=str(where) if written else "", width=width())
     if summary.complete:
         show(lines)
     elif holder is not None:
