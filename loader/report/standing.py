@@ -30,6 +30,6 @@ def holder_of(path: Path, *, locks: Path = LOCKS) -> int | None:
 
 
 def survived(ledger: Ledger) -> bool:
-    """Whether everything that was written to this log can still be believed: the machine has not restarted."""
+    """Whether all that was written to this log has survived: the machine has not restarted since."""
     opened = ledger.last_open
     return opened is not None and opened.boot_id == boot_id() != ""

@@ -55,7 +55,7 @@ class Call(msgspec.Struct, frozen=True):
     answered: bool = False
 
 
-class NewRecord(msgspec.Struct, frozen=True):
+class NewRecord(msgspec.Struct, frozen=True, gc=False):
     """A record that is to be applied."""
 
     id: int

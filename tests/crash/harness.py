@@ -209,12 +209,14 @@ class Desk:
         log = self.load_dir / "checkpoint.log"
         return log.exists() and log.stat().st_size > 0
 
-    def judge(self, *, held_max: int = 0) -> Mapping[str, int]:
+    def judge(self, *, held_max: int = 0, piped: bool = False) -> Mapping[str, int]:
         """The oracle's word on the finished load; its results may be too many to hold at once."""
         with self.spawned(["results", str(self.load_dir)]) as process:
             assert process.wait() == 0, (self.directory / "loader.stderr").read_text()
         with (self.directory / "loader.stdout").open("rb") as results:
-            return oracle.check_load(self.input, results, self.load_dir, self.crm.database, held_max=held_max)
+            return oracle.check_load(
+                self.input, results, self.load_dir, self.crm.database, held_max=held_max, piped=piped
+            )
 
 
 class Killer:

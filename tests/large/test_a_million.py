@@ -76,7 +76,7 @@ def load_and_judge(place: Path, name: str, source: Path, count: int, *, piped: b
     with sandbox(directory, "--latency", "0ms", "--seed", str(SEED)) as crm:
         desk = Desk(directory, crm, source, ())
         measured = measure(desk, count, piped=piped)
-        assert desk.judge() == {"inserted": count}
+        assert desk.judge(piped=piped) == {"inserted": count}
         assert crm.database.rows == crm.database.applied == count
     for path in directory.glob("crm.db*"):
         path.unlink()

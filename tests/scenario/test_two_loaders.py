@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import time
@@ -19,8 +20,14 @@ FLAGS = ("--concurrency", str(CONCURRENCY))
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    with sandbox(tmp_path, "--latency", "50ms", "--seed", str(SEED)) as crm:
+    with sandbox(tmp_path, "--latency", "100ms", "--seed", str(SEED)) as crm:
         yield Desk(tmp_path, crm, write_leads(tmp_path / "leads.ndjson", COUNT, SEED), FLAGS)
+
+
+@pytest.fixture
+def slow(desk: Desk) -> Desk:
+    """A load that lasts a second or more: one call at a time."""
+    return dataclasses.replace(desk, flags=("--concurrency", "1"))
 
 
 def second_desk(desk: Desk) -> Desk:
@@ -34,9 +41,9 @@ def second_desk(desk: Desk) -> Desk:
 
 @pytest.mark.parametrize("command", [Desk.load_command, Desk.resume_command], ids=["load", "resume"])
 def test_a_second_loader_leaves_at_once_and_the_first_goes_on(
-    desk: Desk, command: Callable[[Desk], list[str]]
+    slow: Desk, command: Callable[[Desk], list[str]]
 ) -> None:
-    other = second_desk(desk)
+    desk, other = slow, second_desk(slow)
     with desk.spawned(desk.load_command()) as first:
         wait_for(lambda: desk.crm.database.insert_calls > 0 or first.poll() is not None)
         refused = other.run(command(other))
@@ -52,11 +59,13 @@ def test_a_second_loader_leaves_at_once_and_the_first_goes_on(
     assert desk.crm.database.records_taken == COUNT
 
 
-def test_status_may_look_while_a_loader_works(desk: Desk) -> None:
-    other = second_desk(desk)
+def test_status_and_results_may_look_while_a_loader_works(slow: Desk) -> None:
+    desk, other = slow, second_desk(slow)
     with desk.spawned(desk.load_command()) as first:
         wait_for(lambda: desk.crm.database.insert_calls > 0 or first.poll() is not None)
         other.run(["status", str(desk.load_dir)]).ended(0)
+        other.results()
+        assert first.poll() is None, "the first loader ended before the looks: nothing was tested"
         first.wait(timeout=30)
     desk.said(first).ended(0)
     assert desk.judge() == {"inserted": COUNT}

@@ -71,7 +71,7 @@ def test_gzip_is_known_by_its_content_where_the_name_does_not_say_so(tmp_path: P
 def test_a_pipe_is_loaded_and_its_second_run_sends_nothing(tmp_path: Path, crm: Crm) -> None:
     desk = Desk(tmp_path, crm, write_leads(tmp_path / "leads.ndjson", COUNT, SEED), FLAGS)
     desk.load("-", stdin=desk.input).ended(0)
-    assert desk.judge() == {"inserted": COUNT}
+    assert desk.judge(piped=True) == {"inserted": COUNT}
     calls = crm.database.insert_calls
     desk.load("-", stdin=desk.input).ended(0)
     assert crm.database.insert_calls == calls
@@ -81,7 +81,7 @@ def test_a_killed_pipe_goes_on_when_the_same_bytes_are_piped(tmp_path: Path, crm
     desk = Desk(tmp_path, crm, write_leads(tmp_path / "leads.ndjson", COUNT, SEED), FLAGS)
     kill_a_pipe(desk)
     finished = desk.load("-", stdin=desk.input).ended(0, 4)
-    outcomes = desk.judge(held_max=IN_FLIGHT)
+    outcomes = desk.judge(held_max=IN_FLIGHT, piped=True)
     assert finished.exit_code == (4 if outcomes.get("in_doubt") else 0)
     assert crm.database.records_taken <= COUNT
 

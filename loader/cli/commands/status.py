@@ -9,7 +9,8 @@ import click
 
 from loader.cli.help import Command
 from loader.cli.screen import give, show, width
-from loader.errors import ExitCode, UsageError
+from loader.errors import UsageError
+from loader.settings import LoadSettings
 
 
 @click.command(cls=Command, short_help="Where a load stands, without touching it.")
@@ -36,22 +37,27 @@ def status(load_dir: Path | None, *, as_json: bool) -> int:
     summary = summary_of(ledger, settings)
     written = any((where / name).exists() for name in (REJECTED, IN_DOUBT))
     lines = render(summary, load_dir=str(where) if written else "", width=width())
-    if summary.complete:
-        show(lines)
-    elif holder is not None:
-        since = (
-            datetime.fromtimestamp(opened.at, UTC).isoformat(sep=" ", timespec="seconds") if opened else "?"
+    if not summary.complete:
+        lines[0] = f"load {summary.load_id} " + (
+            _running(holder, opened.at if opened else 0.0)
+            if holder is not None
+            else f"has stopped. To go on: {_go_on(settings, where)}"
         )
-        show([f"load {summary.load_id} is running: process {holder}, since {since}", *lines[1:]])
-    else:
-        done = "everything was tried" if summary.exit_code == ExitCode.IN_DOUBT else "it can go on"
-        go_on = (
-            "pipe the same bytes into loader load again" if settings.from_stdin else f"loader resume {where}"
-        )
-        show([f"load {summary.load_id} has stopped; {done}: {go_on}", *lines[1:]])
+    show(lines)
     if as_json:
         give(to_json(summary))
     return 0
+
+
+def _running(process: int, since: float) -> str:
+    began = datetime.fromtimestamp(since, UTC).isoformat(sep=" ", timespec="seconds")
+    return f"is running: process {process}, since {began}"
+
+
+def _go_on(settings: LoadSettings, load_dir: Path) -> str:
+    return (
+        "pipe the same bytes into `loader load` again" if settings.from_stdin else f"loader resume {load_dir}"
+    )
 
 
 def only_load_in(directory: Path) -> Path:

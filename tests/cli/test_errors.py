@@ -1,0 +1,148 @@
+"""What stops a command is one screen on stderr and an exit code, and never a traceback unasked."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import click
+import pytest
+
+from loader.cli import errors, main
+from loader.errors import CredentialsError, DiskError, ExitCode, InputChangedError, LockedError, UsageError
+from tests.cli.conftest import Run
+
+
+def test_a_loader_error_is_shown_as_promised(capsys: pytest.CaptureFixture[str]) -> None:
+    error = InputChangedError(
+        "the input changed since this load began",
+        why="leads.ndjson, line 120,401: checksum 9f21c0aa, the checkpoint log says 4be017d2",
+        hint="Nothing was sent. To load the new file: loader load leads.ndjson --module Leads --new",
+    )
+    assert errors.tell(error) == 8
+    assert capsys.readouterr().err == (
+        "error: the input changed since this load began\n"
+        "  leads.ndjson, line 120,401: checksum 9f21c0aa, the checkpoint log says 4be017d2\n"
+        "  Nothing was sent. To load the new file: loader load leads.ndjson --module Leads --new\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UsageError("x"), 2),
+        (CredentialsError("x"), 6),
+        (DiskError("x"), 9),
+        (LockedError("x"), 11),
+        (click.UsageError("x"), 2),
+        (click.ClickException("x"), 2),
+        (click.Abort(), 130),
+        (KeyboardInterrupt(), 130),
+        (click.exceptions.Exit(0), 0),
+        (ValueError("x"), 1),
+        (RecursionError(), 1),
+    ],
+)
+def test_exit_codes(error: BaseException, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert errors.tell(error) == code
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_defect_says_where_the_traceback_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert errors.tell(ZeroDivisionError("a\x1b[2J")) == ExitCode.DEFECT
+    said = capsys.readouterr().err
+    assert "LOADER_DEBUG=1" in said
+    assert "\x1b" not in said
+    errors.tell(ZeroDivisionError("a"), debug=True)
+    assert "ZeroDivisionError" in capsys.readouterr().err.splitlines()[0]
+
+
+def test_an_error_is_one_screen_whatever_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    errors.tell(DiskError("w" * 500, why="\n".join(["y\x07 " * 50] * 40), hint="z"))
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 100
+    assert "\x07" not in "".join(lines)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nonsense",),
+        ("load",),
+        ("load", "x.ndjson"),
+        ("load", "x.ndjson", "--module", "Leads", "--bogus"),
+        ("load", "x.ndjson", "--module", "Leads", "--dc", "mars"),
+        ("load", "x.ndjson", "--module", "Leads", "--rate", "0"),
+        ("load", "x.ndjson", "--module", "Leads", "--timeout", "30"),
+        ("load", "x.ndjson", "--module", "Leads", "--max-rejected", "many"),
+        ("load", "-", "--module", "Leads"),
+        ("load", "x.ndjson", "--module", "Leads", "--dc", "eu", "--api-domain", "https://h"),
+        ("load", "x.ndjson", "--module", "Leads", "--api-domain", "http://example.com"),
+        ("load", "x.ndjson", "--module", "Leads", "--api-domain", "https://example.com"),
+        ("load", "missing.ndjson", "--module", "Leads"),
+        ("resume", "nowhere.load"),
+        ("status", "nowhere.load"),
+        ("status",),
+        ("results", "nowhere.load"),
+        ("results", "nowhere.load", "--format", "parquet"),
+        ("results", "nowhere.load", "--outcome", "lost"),
+        ("sandbox", "--fault", "nonsense=1"),
+        ("sandbox", "--latency", "soon"),
+        ("sandbox", "--db", "no/such/place.db"),
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_work_is_exit_2_on_one_screen(run: Run, arguments: tuple[str, ...]) -> None:
+    ran = run(*arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("error: ")
+    assert "Traceback" not in ran.err
+    assert len(ran.err.splitlines()) <= 12
+
+
+def test_an_unexpected_error_of_a_command_is_a_defect(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loader.cli.commands.status.only_load_in", lambda _: 1 / 0)
+    ran = run("status")
+    assert ran.code == 1
+    assert ran.err.startswith("error: the loader has a defect: ZeroDivisionError")
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    """As in `loader results DIR | head`: what follows in the buffer is dropped without a word."""
+    script = (
+        "import sys; from loader.cli import main\n"
+        "def lost(*a, **k): sys.stdout.write('x' * 100000); sys.stdout.flush()\n"
+        "main.loader.main = lost\n"
+        "print('first', flush=True); sys.stdin.read(); main.main()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=dict(os.environ),
+    )
+    assert process.stdout
+    assert process.stdin
+    assert process.stderr
+    process.stdout.readline()
+    process.stdout.close()
+    process.stdin.close()
+    said = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(timeout=20), said) == (0, b"")
+
+
+def test_help_lists_every_command_and_imports_none(run: Run) -> None:
+    ran = run("--help")
+    assert ran.code == 0
+    assert all(f"\n  {name} " in ran.out for name in main.COMMANDS)
+
+
+@pytest.mark.parametrize("command", list(main.COMMANDS))
+def test_each_command_has_help(run: Run, command: str) -> None:
+    ran = run(command, "--help")
+    assert ran.code == 0
+    assert ran.out.startswith(f"Usage: loader {command} ")

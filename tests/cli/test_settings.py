@@ -1,0 +1,200 @@
+"""Flags, environment and files become settings; credentials come from nowhere but the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loader.cli.commands import load
+from loader.cli.credentials import read_credentials
+from loader.errors import CredentialsError
+from loader.settings import Credentials, LoadSettings, Threshold
+from tests.cli.conftest import Run
+
+CANARY = "1000.canary-7f3a9c"
+CLIENT = {"LOADER_CLIENT_ID": "id", "LOADER_CLIENT_SECRET": "secret", "LOADER_REFRESH_TOKEN": CANARY}
+
+
+class Seen:
+    """The settings that `load` would have run with."""
+
+    settings: LoadSettings
+    fresh: bool
+
+    def __call__(self, settings: LoadSettings, *, fresh: bool, **_: object) -> int:
+        self.settings, self.fresh = settings, fresh
+        return 0
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
+    found = Seen()
+    monkeypatch.setattr(load, "run_load", found)
+    return found
+
+
+def test_defaults(run: Run, seen: Seen) -> None:
+    assert run("load", "leads.ndjson", "--module", "Leads").code == 0
+    settings = seen.settings
+    assert settings.load_dir == Path("leads.ndjson.load")
+    assert settings.target.api_url == "https://www.zohoapis.com"
+    assert settings.target.accounts_url == "https://accounts.zoho.com"
+    assert (settings.concurrency, settings.rate, settings.limit, settings.key) == (10, None, None, "")
+    assert (settings.timeout_s, settings.patience_s, settings.quiet_period_s) == (60.0, 300.0, 30.0)
+    assert (settings.check, settings.ok_duplicates, seen.fresh) == (True, False, False)
+
+
+def test_each_flag_arrives(run: Run, seen: Seen) -> None:
+    flags = (
+        "--module Contacts --api-domain http://127.0.0.1:8080 --load-dir d --key Email --key-unique"
+        " --concurrency 3 --rate 2.5 --limit 7 --max-rejected 1% --timeout 200ms --patience 2h"
+        " --quiet-period 5min --ok-duplicates --no-check --new -y"
+    )
+    assert run("load", "-", *flags.split()).code == 0
+    settings = seen.settings
+    assert (settings.target.module, settings.target.accounts_url) == ("Contacts", "http://127.0.0.1:8080")
+    assert (settings.load_dir, settings.key, settings.key_unique) == (Path("d"), "Email", True)
+    assert (settings.concurrency, settings.rate, settings.limit) == (3, 2.5, 7)
+    assert settings.max_rejected == Threshold(percent=1.0)
+    assert (settings.timeout_s, settings.patience_s, settings.quiet_period_s) == (0.2, 7200.0, 300.0)
+    assert (settings.ok_duplicates, settings.check, seen.fresh) == (True, False, True)
+
+
+def test_flag_before_environment_before_file_here_before_file_of_the_user(
+    run: Run, seen: Seen, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    user = tmp_path / "home" / ".config" / "loader"
+    user.mkdir(parents=True)
+    (user / "loader.toml").write_text('concurrency = 1\nlimit = 1\nkey = "A"\nrate = 1\nmodule = "Leads"\n')
+    Path("loader.toml").write_text('concurrency = 2\nlimit = 2\nkey = "B"\nquiet-period = "9s"\n')
+    monkeypatch.setenv("LOADER_CONCURRENCY", "3")
+    monkeypatch.setenv("LOADER_LIMIT", "3")
+    assert run("load", "f", "--concurrency", "4").code == 0
+    settings = seen.settings
+    assert (settings.concurrency, settings.limit, settings.key, settings.rate) == (4, 3, "B", 1.0)
+    assert settings.quiet_period_s == 9.0
+
+
+def test_values_of_a_file_keep_their_kinds(run: Run, seen: Seen) -> None:
+    Path("loader.toml").write_text(
+        'module = "Leads"\nok_duplicates = true\nmax-rejected = 100\nno-check = false\n'
+    )
+    assert run("load", "f").code == 0
+    assert seen.settings.ok_duplicates
+    assert seen.settings.check
+    assert seen.settings.max_rejected == Threshold(count=100)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        pytest.param("concurency = 4", "Did you mean concurrency?", id="misspelt"),
+        pytest.param("zzz = 4", "loader load --help", id="unknown"),
+        pytest.param("new = true", "cannot be set for good", id="starting over each time"),
+        pytest.param('client_secret = "x"', "credentials do not belong", id="a secret"),
+        pytest.param("concurrency = [1]", "single value", id="a list"),
+        pytest.param("concurrency = ", "is not TOML", id="not TOML"),
+        pytest.param('concurrency = "ten"', "--concurrency", id="no number"),
+        pytest.param("timeout = 60", "is not a time", id="no unit"),
+    ],
+)
+def test_a_file_that_cannot_be_right_is_exit_2(run: Run, seen: Seen, content: str, words: str) -> None:
+    Path("loader.toml").write_text(content)
+    ran = run("load", "f", "--module", "Leads")
+    assert ran.code == 2
+    assert words in ran.err
+
+
+def test_a_broken_file_does_not_keep_help_or_status_away(run: Run) -> None:
+    Path("loader.toml").write_text("= broken")
+    assert run("load", "--help").code == 0
+    assert "TOML" not in run("status").err
+
+
+def test_stdin_needs_a_load_directory(run: Run, seen: Seen) -> None:
+    ran = run("load", "-", "--module", "Leads")
+    assert ran.code == 2
+    assert "--load-dir" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        pytest.param(
+            CLIENT,
+            Credentials(client_id="id", client_secret="secret", refresh_token=CANARY),
+            id="refresh token",
+        ),
+        pytest.param({"LOADER_ACCESS_TOKEN": CANARY}, Credentials(access_token=CANARY), id="access token"),
+        pytest.param(
+            {**CLIENT, "LOADER_ACCESS_TOKEN": "other"},
+            Credentials(client_id="id", client_secret="secret", refresh_token=CANARY),
+            id="the one that can be renewed goes first",
+        ),
+    ],
+)
+def test_credentials_of_the_environment(environment: dict[str, str], expected: Credentials) -> None:
+    assert read_credentials(environment) == expected
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        pytest.param({}, "LOADER_CLIENT_ID, LOADER_CLIENT_SECRET, LOADER_REFRESH_TOKEN", id="none"),
+        pytest.param({"LOADER_REFRESH_TOKEN": CANARY}, "LOADER_CLIENT_SECRET", id="half"),
+        pytest.param({"LOADER_ACCESS_TOKEN": CANARY + "\r\nX: y"}, "LOADER_ACCESS_TOKEN", id="a line break"),
+        pytest.param({"LOADER_ACCESS_TOKEN_FILE": "/no/such/file"}, "/no/such/file", id="no file"),
+        pytest.param({"LOADER_ACCESS_TOKEN_FILE": "/"}, "LOADER_ACCESS_TOKEN_FILE", id="a directory"),
+        pytest.param(
+            {"LOADER_ACCESS_TOKEN": CANARY, "LOADER_ACCESS_TOKEN_FILE": "f"}, "Unset one", id="both"
+        ),
+    ],
+)
+def test_missing_credentials_name_the_variable_and_never_a_value(
+    environment: dict[str, str], named: str
+) -> None:
+    with pytest.raises(CredentialsError) as caught:
+        read_credentials(environment)
+    assert named in str(caught.value)
+    assert "canary" not in str(caught.value)
+    assert caught.value.exit_code == 6
+
+
+@pytest.mark.parametrize(("mode", "accepted"), [(0o600, True), (0o400, True), (0o640, False), (0o604, False)])
+def test_a_file_with_a_secret_is_its_owners_alone(tmp_path: Path, mode: int, accepted: bool) -> None:
+    path = tmp_path / "token"
+    path.write_text(f"{CANARY}\n")
+    path.chmod(mode)
+    environment = {"LOADER_ACCESS_TOKEN_FILE": str(path)}
+    if accepted:
+        assert read_credentials(environment).access_token == CANARY
+        return
+    with pytest.raises(CredentialsError, match="others may read") as caught:
+        read_credentials(environment)
+    assert f"chmod 600 {path}" in caught.value.hint
+
+
+def test_starting_over_is_asked_at_a_terminal_only(
+    run: Run, seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("f.load").mkdir()
+    command = ("load", "f", "--module", "Leads", "--new")
+    assert run(*command).code == 0
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+
+    def refused(*_: Any, **__: Any) -> bool:
+        raise load.click.Abort
+
+    monkeypatch.setattr(load.click, "confirm", refused)
+    assert run(*command).code == 130
+    assert run(*command, "-y").code == 0
+
+
+def test_no_command_takes_a_secret_as_an_argument(run: Run) -> None:
+    shown = run("load", "--help").out
+    assert "--client" not in shown
+    assert "token" not in shown.lower().replace("loader_refresh_token", "").replace(
+        "loader_access_token", ""
+    ).replace("where access tokens come from", "")

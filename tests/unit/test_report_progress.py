@@ -1,0 +1,212 @@
+"""What a running load shows."""
+
+from __future__ import annotations
+
+import io
+
+from loader.events import (
+    BatchAnswered,
+    BatchInDoubt,
+    BatchRefused,
+    BatchSent,
+    Event,
+    GatePaused,
+    GateReopened,
+    LoadOpened,
+    LoadStopping,
+    RecordsHeld,
+    ServiceUnreachable,
+    TokenRefreshed,
+    Warned,
+    WindowIntended,
+)
+from loader.outcomes import ErrorCount, Outcome
+from loader.report import display, progress
+from loader.report.progress import Progress
+
+OPENED = LoadOpened("01JD8-7QK2", "Leads", "www.zohoapis.eu", "/data/leads.ndjson", 1_000_000, 0)
+
+
+def window(records: int, *, offset: int, invalid: int = 0, errors: tuple[ErrorCount, ...] = ()) -> Event:
+    return WindowIntended(records, invalid, 0, offset, 1_000_000, errors)
+
+
+def answered(batch: int, attempt: int = 1, *, inserted: int = 100, duplicate: int = 0) -> Event:
+    return BatchAnswered(batch, attempt, 1.09, inserted, duplicate, rejected=0, recovered=0)
+
+
+def told(*events: Event, concurrency: int = 10, rate: float | None = None) -> Progress:
+    state = Progress(concurrency=concurrency, rate=rate)
+    for event in events:
+        state.apply(event)
+    return state
+
+
+def test_the_live_block() -> None:
+    errors = (ErrorCount("MANDATORY_NOT_FOUND", "Last_Name", 2),)
+    state = told(OPENED, window(2998, offset=500_000, invalid=2, errors=errors))
+    state.look(0.0)
+    for batch in range(1, 16):
+        state.apply(BatchSent(batch, 1, 100))
+        state.apply(answered(batch, inserted=97, duplicate=3))
+    state.apply(BatchSent(16, 1, 100))
+    state.look(2.0)
+    assert progress.block(state) == [
+        "leads.ndjson → Leads @ www.zohoapis.eu                           load 01JD8-7QK2",
+        " 25 % ━━━━━━━╺━━━━━━━━━━━━━━━━━━━━━━   1,502 of ~6,000    ETA 6 s",
+        " inserted 1,455   duplicate 45   rejected 0   in doubt 0   invalid 2",
+        " 750 rec/s   1 of 10 calls   p50 1.09 s  p99 1.09 s   429: 0   sent again: 0",
+        " errors  MANDATORY_NOT_FOUND Last_Name 2",
+    ]
+
+
+def test_the_block_fits_every_width_and_shows_no_escape() -> None:
+    hostile = LoadOpened("X", "Le\x1bads", "h" * 90, "n\x1b[2J" * 30, 10, 0)
+    state = told(hostile, window(10, offset=5, invalid=1, errors=(ErrorCount("\x1b[31m", "F", 1),)))
+    for width in (30, 80, 200):
+        lines = progress.block(state, width=width)
+        assert max(map(len, lines)) <= width
+        assert "\x1b" not in "".join(lines)
+
+
+def test_the_total_is_exact_once_all_is_read_and_never_beyond_the_limit() -> None:
+    state = told(OPENED, window(5_000, offset=1_000_000))
+    assert "0 of 5,000 records" in progress.line(state)
+    state.limit = 700
+    assert state.total == 700
+
+
+def test_a_resumed_load_counts_what_was_there() -> None:
+    before = {Outcome.INSERTED: 600, Outcome.INVALID: 10, Outcome.PENDING: 90}
+    opened = LoadOpened("X", "Leads", "h", "f", None, 1, before)
+    state = told(opened, answered(7, 2, inserted=90))
+    assert (state.settled, state.records_read) == (700, 700)
+    assert "700 records settled" in progress.line(state)
+
+
+def test_a_doubt_ends_when_a_later_attempt_settles_it() -> None:
+    state = told(BatchSent(1, 1, 100), answered(1, inserted=60), BatchInDoubt(1, 1, 40, "INTERNAL_ERROR"))
+    assert (state.in_doubt, state.in_flight) == (40, 0)
+    state.apply(answered(1, 2, inserted=30))
+    assert state.in_doubt == 10
+    state.apply(answered(1, 3, inserted=10))
+    assert state.in_doubt == 0
+
+
+def test_held_records_stay_in_doubt() -> None:
+    assert told(RecordsHeld(100)).in_doubt == 100
+    assert told(BatchInDoubt(1, 1, 100, "timeout"), RecordsHeld(100)).in_doubt == 100
+
+
+def test_limits_are_named_only_when_they_lasted() -> None:
+    state = told(OPENED, window(1000, offset=10), *(BatchSent(batch, 1, 100) for batch in range(10)))
+    state.look(0.0)
+    assert state.limited_by() == ""
+    state.look(2.0)
+    assert state.limited_by() == "concurrency (10)"
+    state.apply(BatchRefused(3, 1, "429"))
+    state.look(2.5)
+    assert state.limited_by() == ""
+    state.apply(GatePaused(1.0))
+    assert state.limited_by().startswith("server (429)")
+    state.apply(GateReopened())
+    assert state.limited_by() == ""
+
+
+def test_a_rate_and_a_slow_input_are_named() -> None:
+    state = told(OPENED, window(1000, offset=10), rate=2.0)
+    state.look(0.0)
+    for batch in range(4):
+        state.apply(BatchSent(batch, 1, 100))
+    state.look(2.0)
+    assert state.limited_by() == "rate (2 calls/s)"
+    idle = told(LoadOpened("X", "Leads", "h", "-", None, 0), window(100, offset=10), answered(1))
+    idle.look(0.0)
+    idle.look(2.0)
+    assert idle.limited_by() == "input"
+
+
+def test_the_memory_for_errors_is_bounded() -> None:
+    state = Progress(concurrency=1)
+    for number in range(1000):
+        state.apply(window(0, offset=1, invalid=1, errors=(ErrorCount(f"C{number}", "", 1),)))
+    assert len(state.errors) <= progress.ERROR_KINDS_MAX + 1
+    assert state.errors.total() == 1000
+
+
+def test_plain_lines_tell_the_opening_and_what_needs_a_line() -> None:
+    out = io.StringIO()
+    shown = display.PlainLines(Progress(concurrency=10), out, every_s=None)
+    with shown:
+        for event in (
+            OPENED,
+            Warned("clock is \x1b[5m off"),
+            BatchRefused(1, 1, "429"),
+            LoadStopping("SIGTERM"),
+        ):
+            shown(event)
+    assert out.getvalue().splitlines() == [
+        "load 01JD8-7QK2: leads.ndjson → Leads @ www.zohoapis.eu",
+        "warning: clock is \\x1b[5m off",
+        "SIGTERM: nothing new is sent, waiting for answers; once more stops at once",
+    ]
+
+
+def test_a_plain_line_comes_though_nothing_happens() -> None:
+    ticked = display.PlainLines(told(OPENED), out := io.StringIO(), every_s=0.25)
+    with ticked:
+        ticked._ended.wait(1.0)
+    assert "0 records settled" in out.getvalue()
+    assert not ticked._thread.is_alive()
+
+
+def test_verbose_tells_each_refused_or_doubtful_call() -> None:
+    events = (
+        BatchRefused(3, 2, "HTTP 429"),
+        BatchInDoubt(4, 1, 100, "reset"),
+        RecordsHeld(100),
+        GatePaused(2.0),
+        TokenRefreshed(),
+        ServiceUnreachable("h\x1b", "refused", 290.0),
+    )
+    lines = [display.told(event, verbose=True) for event in events]
+    assert lines[0] == "batch 3, attempt 2: not applied, HTTP 429"
+    assert lines[1] == "batch 4, attempt 1: 100 records in doubt, reset"
+    assert all(lines)
+    assert lines[5] == "h\\x1b is out of reach (refused); giving up in 5 m"
+    assert [display.told(event, verbose=False) for event in events[:5]] == [""] * 5
+
+
+def test_quiet_tells_warnings_only() -> None:
+    out = io.StringIO()
+    with display.display(Progress(concurrency=1), out, quiet=True) as shown:
+        shown(OPENED)
+        shown(Warned("w"))
+    assert out.getvalue() == "warning: w\n"
+
+
+def test_a_closed_stderr_does_not_stop_a_load() -> None:
+    out = io.StringIO()
+    out.close()
+    display.say(out, "nobody reads this")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_the_block_and_whole_lines_above_it() -> None:
+    out = Terminal()
+    from rich.console import Console
+
+    console = Console(file=out, force_terminal=True, width=80, no_color=True)
+    state = Progress(concurrency=10)
+    with display.LiveBlock(state, console, clock=lambda: 0.0) as shown:
+        shown(OPENED)
+        shown(window(100, offset=10))
+        shown(Warned("[bold]not markup[/bold]"))
+    text = out.getvalue()
+    assert "leads.ndjson → Leads @ www.zohoapis.eu" in text
+    assert "warning: [bold]not markup[/bold]" in text
+    assert text.count("\x1b[?25h") == text.count("\x1b[?25l")
