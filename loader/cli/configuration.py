@@ -31,7 +31,7 @@ class ConfiguredCommand(Command):
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
         if not {"-h", "--help"} & set(args):
-            extra["default_map"] = file_settings(self.params, paths(os.environ, Path.cwd()))
+            extra["default_map"] = file_settings(self.params, paths(os.environ, Path()))
         return super().make_context(info_name, args, parent, **extra)
 
 

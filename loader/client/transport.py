@@ -143,12 +143,10 @@ class HttpTransport:
             if upload is not None:
                 upload.abort()
             raise
-        if upload is None or upload.finished:
-            response.release()
-        else:
+        if upload is not None and not upload.finished:
             # Nobody waits for the rest of the body any more, and the connection is of no further use.
-            response.close()
             upload.abort()
+        response.release()
         return response.status, {name.lower(): value for name, value in response.headers.items()}, body
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:

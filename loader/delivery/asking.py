@@ -1,4 +1,4 @@
-"""Asks the CRM whose records are claimed: one read a batch, by id, and by key where the API gave no id."""
+"""Asks the CRM whose records are claimed: one read a batch by id, and one by key where an id does not decide."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from loader.delivery.backoff import delay_s
 from loader.delivery.keys import KeyReader, fold
 from loader.delivery.policy import Claim
 from loader.delivery.reconcile import Evidence, decide
-from loader.outcomes import Settlement
+from loader.outcomes import Outcome, Settlement
 from loader.throttle.gate import Gate, Place
 from loader.wire.codes import ForCall, facts
 from loader.wire.limits import COQL_IN_VALUES_MAX, IDS_PER_GET_MAX
@@ -48,6 +48,7 @@ class CrmResolver:
         self._sender = sender
         self._lines_with_ids = lines_with_ids
         self._reader = KeyReader(asker.key)
+        self._fields = (asker.key, *TIMES_AND_USER)
 
     async def ask(self, claims: Sequence[Claim], *, doubt_since: float) -> Settlement:
         """The outcomes of those claims that the CRM's answer decides.
@@ -55,7 +56,8 @@ class CrmResolver:
         Raises:
             GateClosedError, NotNowError: as the gate does.
         """
-        existing = await self._existing(claims)
+        answers = [await self._answer(question) for question in self._questions(claims)]
+        existing = [record for answer in answers if answer is not None for record in answer]
         keys = {claim.line: self._reader.read(claim.record) for claim in claims}
         evidence = Evidence(
             existing=existing,
@@ -64,14 +66,19 @@ class CrmResolver:
             own_user_id=self._asker.own_user_id,
             doubt_since=doubt_since,
             taken=await self._lines_with_ids({record.id for record in existing}),
+            complete=None not in answers,
         )
         return Settlement(others=decide(claims, evidence).outcomes)
 
-    async def _existing(self, claims: Sequence[Claim]) -> list[ExistingRecord]:
-        """The CRM's records under the claimed ids; under the keys of those claims that name no id."""
-        fields = (self._asker.key, *TIMES_AND_USER)
+    def _questions(self, claims: Sequence[Claim]) -> list[HttpRequest]:
+        """For the records under the claimed ids; under the keys where there is no id, or not only duplicates."""
+        fields = self._fields
         ids = sorted({identifier for claim in claims for identifier in claim.existing_ids})
-        bare = [self._reader.value(claim.record) for claim in claims if not claim.existing_ids]
+        bare = [
+            self._reader.value(claim.record)
+            for claim in claims
+            if not claim.existing_ids or claim.refusal.outcome is Outcome.REJECTED
+        ]
         values = {fold(value): str(value).strip() for value in bare if fold(value)}
         questions = [
             get_by_ids(self._asker.module, ids[start : start + IDS_PER_GET_MAX], fields)
@@ -84,37 +91,43 @@ class CrmResolver:
             )
             for start in range(0, len(asked), COQL_IN_VALUES_MAX)
         ]
-        found: list[ExistingRecord] = []
-        for question in questions:
-            found += await self._answer(question, fields)
-        return found
+        return questions
 
-    async def _answer(self, question: HttpRequest, fields: Sequence[str]) -> Sequence[ExistingRecord]:
+    async def _answer(self, question: HttpRequest) -> Sequence[ExistingRecord] | None:
+        """None: the API will never tell."""
         tries = 0
         while True:
             async with self._sender.gate.admit() as place:
                 reply = await self._sender.send(question)
-                found = _report(place, reply, fields)
-            if found is not None:
-                return found
+                answer = _report(place, reply, self._fields)
+            if not isinstance(answer, Unreadable):
+                return answer
+            if _refused_for_good(reply, answer):
+                return None
             tries += 1
             if isinstance(reply, HttpReply) and reply.status == 401:
                 await self._sender.renew_token(reply.token_number)
             await self._sender.gate.rest(delay_s(tries, jitter=0.5))
 
 
-def _report(place: Place, reply: Reply, fields: Sequence[str]) -> Sequence[ExistingRecord] | None:
-    """The records of an answer; none where the API will never tell; None: ask again."""
+def _report(place: Place, reply: Reply, fields: Sequence[str]) -> Sequence[ExistingRecord] | Unreadable:
+    """The records of an answer; the gate is told how the call went."""
     if isinstance(reply, NoReply):
         place.failed(reply.detail)
-        return None
+        return Unreadable(reply.detail)
     if reply.status == 429:
         place.pushed_back()
-        return None
+        return Unreadable("HTTP 429")
     answer = read_existing(reply, fields)
     if not isinstance(answer, Unreadable):
         place.passed()
         return answer
     place.failed(answer.reason)
-    refused_for_good = 400 <= reply.status < 500 and facts(answer.code).call is not ForCall.RENEW_TOKEN
-    return () if refused_for_good else None
+    return answer
+
+
+def _refused_for_good(reply: Reply, answer: Unreadable) -> bool:
+    """Asking again would not help."""
+    if isinstance(reply, NoReply) or reply.status in (408, 425, 429):
+        return False
+    return 400 <= reply.status < 500 and facts(answer.code).call is not ForCall.RENEW_TOKEN

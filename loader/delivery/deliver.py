@@ -8,6 +8,7 @@ decided in `policy`, whose duplicate it is in `reconcile`.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -19,7 +20,7 @@ from loader.delivery.policy import Claim, Remedy, Stop, Verdict, judge
 from loader.delivery.refusals import RefusalWatch, stop_error
 from loader.errors import LoaderError, NotNowError
 from loader.events import BatchAnswered, BatchInDoubt, BatchRefused, BatchSent, Observer
-from loader.outcomes import Outcome, Settlement
+from loader.outcomes import ErrorCount, Outcome, Settlement
 from loader.records import Attempt
 from loader.throttle.gate import Gate, Place
 from loader.wire.messages import HttpReply, HttpRequest, Reply
@@ -150,7 +151,7 @@ class Delivery:
             raise stop_error(verdict.stop, verdict.reason, verdict.code)
         turns: list[_Turn] = []
         if verdict.claims:
-            turns += await self._settle_claims(attempt, verdict.claims)
+            await self._settle_claims(attempt, verdict.claims)
         if verdict.doubtful:
             since = attempt.doubt_since if attempt.in_doubt else at
             turns += await self._after_doubt(turn, verdict, since)
@@ -167,11 +168,9 @@ class Delivery:
             raise
 
     def _record(self, attempt: Attempt, verdict: Verdict, reply: Reply) -> None:
-        settled = verdict.settlement
-        if settled.lines or settled.others:
-            self._recorder.settle(attempt, settled)
+        if verdict.passed:
             self._refusals.passed()
-            self._observe(_answered(attempt, settled, reply.latency_s))
+        self._settle(attempt, verdict.settlement, latency_s=reply.latency_s)
         if verdict.again:
             self._recorder.not_applied(at_lines(attempt, verdict.again), verdict.reason)
             self._observe(BatchRefused(attempt.batch, attempt.number, verdict.reason))
@@ -180,16 +179,18 @@ class Delivery:
             doubtful = len(verdict.doubtful)
             self._observe(BatchInDoubt(attempt.batch, attempt.number, doubtful, verdict.reason))
 
-    async def _settle_claims(self, attempt: Attempt, claims: Sequence[Claim]) -> list[_Turn]:
-        settlement = await self._resolver.ask(claims, doubt_since=attempt.doubt_since)
+    def _settle(self, attempt: Attempt, settlement: Settlement, *, latency_s: float = 0.0) -> None:
         if settlement.lines or settlement.others:
             self._recorder.settle(attempt, settlement)
-            self._observe(_answered(attempt, settlement, 0.0))
+            self._observe(_answered(attempt, settlement, latency_s))
+
+    async def _settle_claims(self, attempt: Attempt, claims: Sequence[Claim]) -> None:
+        settlement = await self._resolver.ask(claims, doubt_since=attempt.doubt_since)
+        self._settle(attempt, settlement)
         settled = {outcome.line for outcome in settlement.others}
         unknown = [claim.line for claim in claims if claim.line not in settled]
         if unknown:
             self._hold(attempt, unknown, "the CRM does not show whose record it is")
-        return []
 
     async def _after_doubt(self, turn: _Turn, verdict: Verdict, since: float) -> list[_Turn]:
         attempt = _next(turn.attempt, verdict.doubtful, in_doubt=True, doubt_since=since)
@@ -222,10 +223,9 @@ class Delivery:
     async def _again(self, turn: _Turn, verdict: Verdict, reply: Reply) -> list[_Turn]:
         """The turns for records that are proved not applied."""
         attempt = _next(turn.attempt, verdict.again)
+        if verdict.passed:
+            return await self._after_lock(turn, attempt, verdict)
         tries = turn.refusals + 1
-        if verdict.passed and tries >= LOCKED_TRIES_MAX:
-            self._reject_locked(attempt, verdict)
-            return []
         if tries >= NOT_APPLIED_TRIES_MAX:
             raise NotNowError(
                 f"batch {attempt.batch} was refused {tries} times while other calls passed",
@@ -242,25 +242,37 @@ class Delivery:
             case Remedy.PAUSE_ALL:
                 return [msgspec.structs.replace(turn, attempt=attempt)]
             case Remedy.HALVE:
-                self._refusals.refused(attempt, verdict)
-                return self._halve(turn, attempt, verdict)
+                if verdict.code:  # without one (413) it is about this body's size, not about the load
+                    self._refusals.refused(attempt, verdict)
+                return await self._halve(turn, attempt, verdict)
             case _:
                 await self._gate.rest(delay_s(tries, jitter=self._jitter()))
                 return [msgspec.structs.replace(turn, attempt=attempt, refusals=tries)]
 
-    def _halve(self, turn: _Turn, attempt: Attempt, verdict: Verdict) -> list[_Turn]:
+    async def _after_lock(self, turn: _Turn, attempt: Attempt, verdict: Verdict) -> list[_Turn]:
+        locks = turn.locks + 1
+        if locks >= LOCKED_TRIES_MAX:
+            await self._reject(attempt, verdict)
+            return []
+        await self._gate.rest(delay_s(locks, jitter=self._jitter()))
+        return [msgspec.structs.replace(turn, attempt=attempt, locks=locks)]
+
+    async def _halve(self, turn: _Turn, attempt: Attempt, verdict: Verdict) -> list[_Turn]:
         if len(attempt.lines) == 1:
-            self._recorder.settle(attempt, self._refusals.rejection(attempt, verdict))
+            await self._reject(attempt, verdict)
             return []
         middle = (len(attempt.lines) + 1) // 2
         halves = (range(middle, len(attempt.lines)), range(middle))
         return [msgspec.structs.replace(turn, attempt=subset(attempt, half)) for half in halves]
 
-    def _reject_locked(self, attempt: Attempt, verdict: Verdict) -> None:
-        if attempt.in_doubt:
-            self._hold(attempt, attempt.lines, verdict.reason)
-        else:
-            self._recorder.settle(attempt, self._refusals.rejection(attempt, verdict))
+    async def _reject(self, attempt: Attempt, verdict: Verdict) -> None:
+        """Records that the API will not take; those in doubt may be there already, so the CRM is asked first."""
+        rejection = self._refusals.rejection(attempt, verdict)
+        if not attempt.in_doubt:
+            self._settle(attempt, rejection)
+            return
+        refused = zip(attempt.lines, attempt.records, rejection.others, strict=True)
+        await self._settle_claims(attempt, [Claim(line, record, (), one) for line, record, one in refused])
 
 
 class Rest(Protocol):
@@ -278,6 +290,7 @@ class _Turn(msgspec.Struct, frozen=True):
     doubts: int = 0
     refusals: int = 0
     renewals: int = 0
+    locks: int = 0
 
 
 def _next(
@@ -311,9 +324,12 @@ def retry_after_s(reply: Reply) -> float | None:
 def _answered(attempt: Attempt, settled: Settlement, latency_s: float) -> BatchAnswered:
     counts = {Outcome.INSERTED: len(settled.lines), Outcome.DUPLICATE: 0, Outcome.REJECTED: 0}
     recovered = 0
+    errors: Counter[tuple[str, str]] = Counter()
     for outcome in settled.others:
-        counts[outcome.outcome] = counts.get(outcome.outcome, 0) + 1
+        counts[outcome.outcome] += 1
         recovered += outcome.recovered
+        if outcome.outcome is Outcome.REJECTED:
+            errors[outcome.code, outcome.field] += 1
     return BatchAnswered(
         attempt.batch,
         attempt.number,
@@ -322,4 +338,5 @@ def _answered(attempt: Attempt, settled: Settlement, latency_s: float) -> BatchA
         counts[Outcome.DUPLICATE],
         counts[Outcome.REJECTED],
         recovered,
+        [ErrorCount(code, field, count) for (code, field), count in errors.items()],
     )

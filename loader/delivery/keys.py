@@ -83,7 +83,7 @@ class OpenKeys:
 
 def subset(attempt: Attempt, positions: Sequence[int]) -> Attempt:
     """The attempt with the records at these positions only."""
-    if len(positions) == len(attempt.records):
+    if len(positions) == len(attempt.lines):
         return attempt
     return msgspec.structs.replace(
         attempt,

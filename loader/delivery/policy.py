@@ -65,6 +65,7 @@ class Verdict(msgspec.Struct, frozen=True):
     """The service took the call in and answered in its own terms."""
     reason: str = ""
     code: str = ""
+    """The API's code for what is in `again`, or for the whole call; empty: it gave none."""
 
 
 class _Fate(Enum):
@@ -179,7 +180,7 @@ def _judge_items(attempt: Attempt, items: Sequence[Item]) -> Verdict:
     locked: list[int] = []
     doubtful: list[int] = []
     claims: list[Claim] = []
-    reason = ""
+    reason = code = ""
     for line, record, item in zip(attempt.lines, attempt.records, items, strict=True):
         match ForRecord.INSERTED if item.ok else facts(item.code).record:
             case ForRecord.INSERTED:
@@ -192,6 +193,7 @@ def _judge_items(attempt: Attempt, items: Sequence[Item]) -> Verdict:
             case ForRecord.LOCKED:
                 locked.append(line)
                 reason = reason or item.code
+                code = item.code
             case ForRecord.IN_DOUBT:
                 doubtful.append(line)
                 reason = f"{item.code}: {item.message}"
@@ -205,6 +207,7 @@ def _judge_items(attempt: Attempt, items: Sequence[Item]) -> Verdict:
         remedy=Remedy.WAIT if locked else None,
         passed=True,
         reason=reason,
+        code=code,
     )
 
 

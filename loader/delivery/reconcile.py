@@ -34,6 +34,8 @@ class Evidence(msgspec.Struct, frozen=True):
     """When the earliest attempt in doubt was sent; Unix seconds, server's clock."""
     taken: Mapping[str, Collection[int]]
     """Lines of this load that already have one of these ids as their own."""
+    complete: bool = True
+    """Every question was answered, so that what is not in `existing` is not in the CRM."""
 
 
 class Decided(msgspec.Struct, frozen=True):
@@ -70,8 +72,10 @@ def _decide_one(claim: Claim, evidence: Evidence, given: set[str]) -> RecordOutc
         by_us = record.created_by_id == evidence.own_user_id
         if by_us and record.created_time >= evidence.doubt_since - CLOCK_SLACK_S:
             return RecordOutcome(claim.line, Outcome.INSERTED, id=record.id, recovered=True)
-    if candidates or claim.refusal.outcome is Outcome.REJECTED:
+    if candidates:
         return claim.refusal
+    if claim.refusal.outcome is Outcome.REJECTED:
+        return claim.refusal if evidence.complete and key else None
     known = {record.id for record in evidence.existing}
     # A duplicate of a record that cannot be seen may be anybody's; one that bears another key is not ours.
     return claim.refusal if any(identifier in known for identifier in claim.existing_ids) else None

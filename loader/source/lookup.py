@@ -14,7 +14,7 @@ import msgspec
 
 from loader.errors import DiskError
 from loader.source.compression import decoder_for
-from loader.source.lines import LineSplitter, Overlong, Piece, Run
+from loader.source.lines import BOM, LineSplitter, Overlong, Piece, Run
 from loader.source.streams import COMPRESSED_READ_BYTES
 
 HEAD_BYTES = 4
@@ -67,9 +67,10 @@ def _every_line(path: str, line_bytes_max: int) -> Iterator[OriginalLine]:
                         stop = offset - item.start + len(text) + item.line_end_bytes
                         yield OriginalLine(line, offset, bytes(item.raw[offset - item.start : stop]))
                         line, offset = line + 1, item.start + stop
+                case Piece(BOM) if offset == 0:
+                    offset = len(BOM)
                 case Piece():
-                    if offset or line > 1 or len(item.raw) > HEAD_BYTES:
-                        yield OriginalLine(line, offset, item.raw)
+                    yield OriginalLine(line, offset, item.raw)
                 case Overlong():
                     line, offset = item.line + 1, item.offset + item.byte_count + 1
 

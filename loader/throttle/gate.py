@@ -102,6 +102,7 @@ class Gate:
         self._pauses = 0
         self._failures = 0
         self._failing_since: float | None = None
+        self._failed_at = 0.0
         self._last_reason = ""
 
     @property
@@ -142,18 +143,22 @@ class Gate:
             self._wake()
 
     async def _take(self) -> Place:
+        due = self._rate is None
         while True:
             self._refuse_if_closed()
             self._refuse_if_out_of_patience()
             if self._state is _State.PAUSED and (left := self._paused_until - self._clock()) > 0:
+                self._refuse_if_beyond_patience(left)
                 await self.rest(left)
+                due = self._rate is None
             elif self._state is _State.PROBING or self._in_flight >= self._settings.concurrency:
                 await self._changed.wait()
+            elif self._rate is not None and not due:
+                # The gate may close or pause meanwhile, so everything is looked at again.
+                await self._rate.acquire()
+                due = True
             else:
                 break
-        if self._rate is not None:
-            await self._rate.acquire()
-            self._refuse_if_closed()
         probe = self._state is _State.PAUSED
         if probe:
             self._state = _State.PROBING
@@ -170,7 +175,8 @@ class Gate:
 
     def _refuse_if_out_of_patience(self) -> None:
         since = self._failing_since
-        if since is None or self._clock() - since <= self._settings.patience_s:
+        # Up to the last failure, not to now: a quiet period or a silent input uses up no patience.
+        if since is None or self._failed_at - since <= self._settings.patience_s:
             return
         raise NotNowError(
             f"{self._settings.host} is out of reach",
@@ -178,6 +184,14 @@ class Gate:
             hint="Nothing is lost. Run the same command again later; if the host is wrong, look at --dc or"
             " --api-domain.",
         )
+
+    def _refuse_if_beyond_patience(self, pause_s: float) -> None:
+        if pause_s > max(self._settings.patience_s, PAUSE_MAX_S):
+            raise NotNowError(
+                f"{self._settings.host} takes no call for the next {pause_s:.0f} s",
+                why=f"it said so itself; the last answer: {self._last_reason}",
+                hint="Nothing is lost. Run the same command again later, or raise --patience.",
+            )
 
     def _passed(self, place: Place) -> None:
         self._failures = 0
@@ -204,6 +218,7 @@ class Gate:
 
     def _note_failure(self, reason: str) -> None:
         self._last_reason = reason
+        self._failed_at = self._clock()
         if self._failing_since is None:
             self._failing_since = self._clock()
 

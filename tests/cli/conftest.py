@@ -11,6 +11,8 @@ import pytest
 
 from loader.cli import main
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 class Ran(NamedTuple):
     """What a command came to."""

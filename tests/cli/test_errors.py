@@ -11,7 +11,7 @@ import pytest
 
 from loader.cli import errors, main
 from loader.errors import CredentialsError, DiskError, ExitCode, InputChangedError, LockedError, UsageError
-from tests.cli.conftest import Run
+from tests.cli.conftest import ROOT, Run
 
 
 def test_a_loader_error_is_shown_as_promised(capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,7 +122,7 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=dict(os.environ),
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert process.stdout
     assert process.stdin

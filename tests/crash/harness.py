@@ -242,8 +242,9 @@ class Killer:
     def early_moment(self, desk: Desk) -> Callable[[], bool]:
         """While the process starts, folds the log, or has just begun to write its first window."""
         if self.random.random() < 0.5:
-            log, before = desk.load_dir / "checkpoint.log", _size(desk.load_dir / "checkpoint.log")
-            return lambda: _size(log) > before
+            log = desk.load_dir / "checkpoint.log"
+            before = _written(log)
+            return lambda: _written(log) != before
         due = time.monotonic() + self.random.uniform(0.05, 0.8)
         return lambda: time.monotonic() >= due
 
@@ -264,8 +265,9 @@ class Killer:
         return killed
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+def _written(path: Path) -> int:
+    """When it was last written, in nanoseconds; its size says less, for space may be allocated ahead."""
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 def wait_for(condition: Callable[[], bool], *, timeout_s: float = READY_TIMEOUT_S) -> None:

@@ -14,6 +14,7 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum, auto
+from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -86,6 +87,8 @@ class FakeCrm:
         self.plan: deque[Deed] = deque()
         self.deed_of: Callable[[Sequence[Record]], Deed | None] = lambda _records: None
         """Asked before the plan."""
+        self.question_plan: deque[Deed] = deque()
+        """The same for reads, as far as they can meet it."""
         self.locked: Counter[int] = Counter()
         """Line -> how often it still is RECORD_LOCKED."""
         self.refused: dict[int, str] = {}
@@ -240,8 +243,9 @@ class FakeCrm:
             return bare(401, "INVALID_TOKEN")
         if self.refuse_questions is not None:
             return bare(*self.refuse_questions)
-        if self.plan and self.plan[0] in (Deed.LOSE_BEFORE, Deed.PUSH_BACK, Deed.ERROR_BEFORE):
-            return self._refusal(deed := self.plan.popleft(), [], token) or self._tell(deed, [])
+        if self.question_plan:
+            deed = self.question_plan.popleft()
+            return self._refusal(deed, [], token) or self._tell(deed, [])
         if request.path.endswith("/coql"):
             query = json.loads(request.body or b"")["select_query"]
             field = re.search(r"where (\w+) in \(", query)
@@ -355,24 +359,38 @@ class World:
         self.events: list[Event] = []
         self.recorder = ListRecorder()
         self.windows_intended = 0
-        self.gate = Gate(
-            GateSettings(concurrency, None, patience_s, "crm.example"),
-            observe=self.events.append,
-            jitter=lambda: 0.5,
+        self._key = key
+        self._resend = bool(key) if resend is None else resend
+        self._patience_s = patience_s
+        self._quiet_period_s = quiet_period_s
+        self._user_id = user_id
+
+    # These belong to an event loop: they are made within one, at their first use.
+
+    @cached_property
+    def gate(self) -> Gate:
+        settings = GateSettings(self.concurrency, None, self._patience_s, "crm.example")
+        return Gate(settings, observe=self.events.append, jitter=lambda: 0.5)
+
+    @cached_property
+    def pipeline(self) -> Pipeline:
+        return Pipeline(gate=self.gate, intend=self._intend, concurrency=self.concurrency)
+
+    @cached_property
+    def delivery(self) -> Delivery:
+        resolver = CrmResolver(
+            Asker("Leads", self._key, self._user_id),
+            Sender(self.crm.send, self.crm.renew_token, self.gate),
+            lines_with_ids=self.recorder.lines_with_ids,
         )
-        self.pipeline = Pipeline(gate=self.gate, intend=self._intend, concurrency=concurrency)
-        self.delivery = Delivery(
-            DeliverySettings("Leads", key, bool(key) if resend is None else resend, quiet_period_s),
-            transport=crm,
+        return Delivery(
+            DeliverySettings("Leads", self._key, self._resend, self._quiet_period_s),
+            transport=self.crm,
             recorder=self.recorder,
-            resolver=CrmResolver(
-                Asker("Leads", key, user_id),
-                Sender(crm.send, crm.renew_token, self.gate),
-                lines_with_ids=self.recorder.lines_with_ids,
-            ),
+            resolver=resolver,
             gate=self.gate,
             observe=self.events.append,
-            server_time=crm.now,
+            server_time=self.crm.now,
             rest=self.pipeline.rest,
             jitter=lambda: 0.5,
         )
@@ -395,9 +413,6 @@ class World:
         self.windows_intended += 1
         for batch in window.batches:
             self.recorder.intend(batch.lines)
-
-    def of_type(self, kind: type[Event]) -> list[Event]:
-        return [event for event in self.events if isinstance(event, kind)]
 
 
 def lead(line: int, *, email: str | None = "") -> Record:

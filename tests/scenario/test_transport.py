@@ -10,7 +10,7 @@ import time
 import tracemalloc
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import aiohttp
@@ -138,11 +138,13 @@ async def test_no_cookie_is_kept() -> None:
             await server.hear(connection)
             await answer(connection)
 
-    async with running(script) as server:
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(running(script))
         # By name: the library keeps no cookies of bare addresses anyway.
-        async with transport_to(server.url.replace("127.0.0.1", "localhost")) as transport:
-            await transport.send(SMALL)
-            await transport.send(SMALL)
+        url = server.url.replace("127.0.0.1", "localhost")
+        transport = await stack.enter_async_context(transport_to(url))
+        await transport.send(SMALL)
+        await transport.send(SMALL)
     assert len(server.heard) == 2
     assert all(b"cookie" not in heard.head.lower() for heard in server.heard)
 

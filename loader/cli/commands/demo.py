@@ -9,6 +9,7 @@ import click
 
 from loader.cli.demonstration import demonstrate
 from loader.cli.help import Command
+from loader.errors import UsageError
 
 
 @click.command(cls=Command, short_help="A load, a crash in the middle and a resume, all on this machine.")
@@ -20,6 +21,14 @@ def demo(folder: Path | None, seed: int) -> int:
     Needs no account and no network. The files are kept, to look at.
     """
     if folder is not None:
-        folder.mkdir(mode=0o700, parents=True)
-    demonstrate(folder or Path(tempfile.mkdtemp(prefix="loader-demo-")), seed=seed)
+        try:
+            folder.mkdir(mode=0o700, parents=True)
+        except OSError as error:
+            raise UsageError(
+                f"cannot make the directory {folder}",
+                why=error.strerror or str(error),
+                hint="Name a new one.",
+            ) from None
+    kept = folder.resolve() if folder else Path(tempfile.mkdtemp(prefix="loader-demo-"))
+    demonstrate(kept, seed=seed)
     return 0

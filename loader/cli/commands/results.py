@@ -27,14 +27,14 @@ LATER_FORMATS = ("parquet",)
 @click.option(
     "--outcome",
     "wanted",
-    type=click.Choice(list(Outcome)),
+    type=click.Choice([one.value for one in Outcome]),
     multiple=True,
     help="Only these; may be repeated.",
 )
 @click.option(
     "--format", "form", default="ndjson", show_default=True, metavar="ndjson|csv", help="How to write."
 )
-def results(load_dir: Path, *, failed: bool, wanted: tuple[Outcome, ...], form: str) -> int:
+def results(load_dir: Path, *, failed: bool, wanted: tuple[str, ...], form: str) -> int:
     """Prints what became of each record of the load in DIR, in input order, one line a record.
 
     --failed shows the records that somebody has to look at: rejected, invalid and in doubt. A duplicate is in
