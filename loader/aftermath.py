@@ -15,7 +15,7 @@ from loader.checkpoint.replay import outcomes_in_order
 from loader.errors import ExitCode
 from loader.events import Observer, Warned
 from loader.outcomes import Outcome, Settlement
-from loader.recall import log_path
+from loader.directory import log_path
 from loader.records import Attempt, Window
 from loader.report import export
 from loader.report.summary import Effort, Summary, from_json, summarise

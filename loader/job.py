@@ -6,30 +6,26 @@ says how it ended. What the parts do is theirs.
 
 from __future__ import annotations
 
-import secrets
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import AsyncExitStack, nullcontext, suppress
 from functools import partial
-from pathlib import Path
 
 import anyio
 import anyio.to_thread
 import msgspec
 
-from loader import preflight, recall
+from loader import directory, preflight, recall
 from loader.aftermath import Kept, publish, summary_of
 from loader.checkpoint import scan
-from loader.checkpoint.entries import FORMAT_VERSION, Head
+from loader.checkpoint.entries import Head
 from loader.checkpoint.log import CheckpointLog, Opening
 from loader.checkpoint.recorder import Recorder
-from loader.client.tokens import Tokens
-from loader.client.transport import HttpTransport
+from loader.connection import Connection, connect, require_same_data_centre
 from loader.delivery.asking import Asker, CrmResolver, Sender
 from loader.delivery.deliver import Delivery, DeliverySettings
 from loader.errors import (
-    DiskError,
     ExitCode,
     LoaderError,
     TooManyRejectedError,
@@ -37,19 +33,16 @@ from loader.errors import (
 )
 from loader.events import LoadOpened, LoadStopping, Observer, Warned
 from loader.pipeline import Pipeline
-from loader.preflight import Preflight, Service
-from loader.recall import log_path
+from loader.preflight import Preflight
 from loader.records import Attempt, Window
 from loader.report.summary import Summary
 from loader.schema.check import Checker
 from loader.schema.fields import Module
-from loader.settings import Credentials, LoadSettings, Target
+from loader.settings import Credentials, LoadSettings
 from loader.source.batches import BatchCutter
 from loader.source.lines import LineSplitter
 from loader.source.reader import Reader
 from loader.source.streams import InputStream, open_input
-from loader.throttle.gate import Gate, GateSettings
-from loader.wire.oauth import DATA_CENTRES
 
 _SIGNAL_EXITS = {signal.SIGINT: ExitCode.SIGINT, signal.SIGTERM: ExitCode.SIGTERM}
 
@@ -79,141 +72,35 @@ async def load(
     began = time.monotonic()
     identity = recall.identity_of(settings)
     if fresh:
-        _set_aside(settings.load_dir)
+        directory.set_aside(settings.load_dir)
     async with AsyncExitStack() as stack:
-        log = _open_existing(settings.load_dir)
+        log = directory.open_existing(settings.load_dir)
         if log is not None:
             stack.callback(log.close)
-            _require_head(log, settings)
+            directory.require_same_target(_head(log), settings)
         stream = await stack.enter_async_context(await open_input(settings.input))
         remembered: recall.Remembered = {}
         if log is not None:
             remembered = await recall.compare(stream, log.ledger, settings, identity=identity)
             if log.ledger.sealed:
                 return Finished(summary_of(log.ledger, settings), None)
-        line = await stack.enter_async_context(_connect(settings, credentials(), observe))
+        line = await stack.enter_async_context(connect(settings, credentials(), observe))
         facts = await preflight.ask(line.service, settings.target.module, observe=observe)
-        _require_same_data_centre(settings.target, line.tokens.api_domain)
+        require_same_data_centre(settings.target, line.tokens.api_domain)
         opening = Opening(recall.recorded(identity), time.time() + facts.clock_offset_s, facts.user_id)
         if log is None:
-            log = _create(settings, facts, opening)
+            log = directory.create(settings, opening, organisation=facts.organisation)
             stack.callback(log.close)
         else:
-            _require_same_organisation(log, facts, settings)
+            directory.require_same_organisation(_head(log), settings, organisation=facts.organisation)
             log.begin(opening)
         run = _Run(settings, log, stream, line, facts=facts, observe=observe)
         return await run.to_the_end(remembered, began=began)
 
 
-def _set_aside(load_dir: Path) -> None:
-    """Rename a load directory, so that nothing of it is lost and a load can begin in its place."""
-    if not load_dir.exists():
-        return
-    with suppress(DiskError):  # a damaged log is a reason to start over
-        if (log := _open_existing(load_dir)) is not None:
-            log.close()
-    number = 1
-    while (aside := load_dir.with_name(f"{load_dir.name}.old-{number}")).exists():
-        number += 1
-    load_dir.rename(aside)
-
-
-def _open_existing(load_dir: Path) -> CheckpointLog | None:
-    path = log_path(load_dir)
-    if not path.exists():
-        return None
-    try:
-        return CheckpointLog.open(path)
-    except UsageError:
-        return None  # a load that crashed before its first frame was whole: it is begun anew
-
-
-def _require_head(log: CheckpointLog, settings: LoadSettings) -> None:
+def _head(log: CheckpointLog) -> Head:
     assert log.ledger.head is not None, "an open log has a head"
-    recall.require_same_target(log.ledger.head, settings)
-
-
-def _require_same_data_centre(target: Target, api_domain: str) -> None:
-    """Credentials of another data centre are never accepted: say so, instead of "invalid token"."""
-    official = {centre.api_url: name for name, centre in DATA_CENTRES.items()}
-    if target.api_url in official and api_domain in official and api_domain != target.api_url:
-        raise UsageError(
-            "the credentials belong to another data centre",
-            why=f"they are for {api_domain}; this load goes to {target.api_url}",
-            hint=f"Use --dc {official[api_domain]}.",
-        )
-
-
-def _require_same_organisation(log: CheckpointLog, facts: Preflight, settings: LoadSettings) -> None:
-    before = log.ledger.head.organisation if log.ledger.head else ""
-    if before and facts.organisation and before != facts.organisation:
-        raise UsageError(
-            f"{settings.load_dir} belongs to another organisation",
-            why=f"it began in organisation {before}; these credentials belong to {facts.organisation}",
-            hint="Use the credentials that it began with, or another directory: --load-dir DIR",
-        )
-
-
-def _create(settings: LoadSettings, facts: Preflight, opening: Opening) -> CheckpointLog:
-    head = Head(
-        format_version=FORMAT_VERSION,
-        load_id=_new_load_id(),
-        created_at=opening.at,
-        module=settings.target.module,
-        api_url=settings.target.api_url,
-        organisation=facts.organisation,
-        key=settings.key,
-        key_unique=settings.key_unique,
-        limit=settings.limit,
-        check=settings.check,
-        options={
-            "accounts_url": settings.target.accounts_url,
-            "ok_duplicates": "yes" if settings.ok_duplicates else "no",
-            "concurrency": str(settings.concurrency),
-            "quiet_period_s": str(settings.quiet_period_s),
-        },
-        input=opening.input,
-    )
-    return CheckpointLog.create(log_path(settings.load_dir), head, opening)
-
-
-def _new_load_id() -> str:
-    """Names a load: short enough to read out, long enough to be the only one."""
-    letters = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-    text = "".join(secrets.choice(letters) for _ in range(8))
-    return f"{text[:4]}-{text[4:]}"
-
-
-class _Line(msgspec.Struct, frozen=True):
-    """The connection to the service, and the gate before it."""
-
-    transport: HttpTransport
-    tokens: Tokens
-    gate: Gate
-    service: Service
-
-
-@asynccontextmanager
-async def _connect(
-    settings: LoadSettings, credentials: Credentials, observe: Observer
-) -> AsyncIterator[_Line]:
-    target = settings.target
-    host = target.api_url.partition("://")[2]
-    gate = Gate(GateSettings(settings.concurrency, settings.rate, settings.patience_s, host), observe=observe)
-    accounts = HttpTransport(target.accounts_url, None, timeout_s=settings.timeout_s, connections=1)
-    tokens = Tokens(
-        credentials,
-        accounts_url=target.accounts_url,
-        send=accounts.send,
-        patience_s=settings.patience_s,
-        observe=observe,
-    )
-    transport = HttpTransport(
-        target.api_url, tokens, timeout_s=settings.timeout_s, connections=settings.concurrency
-    )
-    async with accounts, transport:
-        service = Service(transport.send, transport.renew_token, gate, host, time.time)
-        yield _Line(transport, tokens, gate, service)
+    return log.ledger.head
 
 
 class _Run:
@@ -224,7 +111,7 @@ class _Run:
         settings: LoadSettings,
         log: CheckpointLog,
         stream: InputStream,
-        line: _Line,
+        line: Connection,
         *,
         facts: Preflight,
         observe: Observer,

@@ -6,15 +6,14 @@ Everything here happens before a request is sent.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from loader.checkpoint import ranges, scan
-from loader.checkpoint.entries import Head
 from loader.checkpoint.entries import InputIdentity as RecordedInput
 from loader.checkpoint.ledger import Ledger, OpenBatch
-from loader.errors import InputChangedError, UsageError
+from loader.directory import log_path
+from loader.errors import InputChangedError
 from loader.records import Attempt
-from loader.settings import LoadSettings, Target
+from loader.settings import LoadSettings
 from loader.source.fingerprint import InputIdentity
 from loader.source.replay import Recall, records_of, replay
 from loader.source.streams import InputStream
@@ -42,56 +41,6 @@ def recorded(identity: InputIdentity) -> RecordedInput:
         mtime_ns=identity.mtime_ns,
         inode=identity.inode,
         device=identity.device,
-    )
-
-
-def require_same_target(head: Head, settings: LoadSettings) -> None:
-    """Refuse to go on with a load directory that belongs to another load.
-
-    Raises:
-        UsageError: another module, host or limit.
-    """
-    told = (
-        ("module", head.module, settings.target.module),
-        ("host", head.api_url, settings.target.api_url),
-        ("--limit", head.limit, settings.limit),
-    )
-    for what, before, now in told:
-        if before != now:
-            raise UsageError(
-                f"{settings.load_dir} belongs to another load",
-                why=f"its {what} is {before or 'not set'}; this one's is {now or 'not set'}",
-                hint="Give this load a directory of its own with --load-dir, or start over with --new.",
-            )
-
-
-def recorded_settings(load_dir: Path) -> LoadSettings:
-    """What the log of a load directory says about its load, for going on with it.
-
-    Raises:
-        UsageError: there is no load.
-    """
-    path = log_path(load_dir)
-    head: Head | None = None
-    if path.is_file():
-        head = next((entry for _, entry in scan.scan(path) if isinstance(entry, Head)), None)
-    if head is None:
-        raise UsageError(
-            f"there is no load in {load_dir}",
-            why=f"{path} {'holds no load' if path.exists() else 'does not exist'}",
-            hint="To begin one: loader load FILE --module NAME",
-        )
-    return LoadSettings(
-        input=head.input.name,
-        load_dir=load_dir,
-        target=Target(head.module, head.api_url, head.options.get("accounts_url", "")),
-        key=head.key,
-        key_unique=bool(head.key_unique),
-        limit=head.limit,
-        check=head.check,
-        ok_duplicates=head.options.get("ok_duplicates") == "yes",
-        concurrency=int(head.options.get("concurrency", "10")),
-        quiet_period_s=float(head.options.get("quiet_period_s", "30")),
     )
 
 
@@ -186,17 +135,3 @@ def _attempt(
         in_doubt=since is not None,
         doubt_since=since or 0.0,
     )
-
-
-def log_path(load_dir: Path) -> Path:
-    """Where a load directory keeps its checkpoint log."""
-    return load_dir / "checkpoint.log"
-
-
-def fold_quietly(load_dir: Path) -> Ledger:
-    """What the log of a load adds up to, read without a lock.
-
-    Raises:
-        DamagedLogError: it cannot be believed.
-    """
-    return scan.fold(log_path(load_dir))

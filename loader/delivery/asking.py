@@ -1,4 +1,4 @@
-"""Asks the CRM whose records are claimed: one read a batch by id, and one by key where an id does not decide."""
+"""Asks the CRM whose records are claimed: by id, and by key where an id alone does not decide."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class CrmResolver:
         return Settlement(others=decide(claims, evidence).outcomes)
 
     def _questions(self, claims: Sequence[Claim]) -> list[HttpRequest]:
-        """For the records under the claimed ids; under the keys where there is no id, or not only duplicates."""
+        """For the records under the claimed ids; and under the keys where an id alone does not decide."""
         fields = self._fields
         ids = sorted({identifier for claim in claims for identifier in claim.existing_ids})
         bare = [

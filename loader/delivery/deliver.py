@@ -266,7 +266,7 @@ class Delivery:
         return [msgspec.structs.replace(turn, attempt=subset(attempt, half)) for half in halves]
 
     async def _reject(self, attempt: Attempt, verdict: Verdict) -> None:
-        """Records that the API will not take; those in doubt may be there already, so the CRM is asked first."""
+        """Refused for good; but those in doubt may be there already, so the CRM is asked first."""
         rejection = self._refusals.rejection(attempt, verdict)
         if not attempt.in_doubt:
             self._settle(attempt, rejection)

@@ -14,7 +14,7 @@ import msgspec
 
 from loader.outcomes import Outcome, RecordOutcome, Settlement
 from loader.records import Attempt
-from loader.wire.codes import ForCall, ForRecord, facts
+from loader.wire.codes import CODES, ForCall, ForRecord, facts
 from loader.wire.messages import Fault, HttpReply, NoReply, Reply
 from loader.wire.replies import Answered, CallRefused, Inserted, Item, read_insert
 
@@ -157,8 +157,10 @@ def _judge_refusal(attempt: Attempt, status: int, refused: CallRefused) -> Verdi
     elif status in REFUSALS:
         row = REFUSALS[status]
     elif status == 400:
-        # A 400 refuses what it was given: with no better word for the code, look for the record.
-        row = REFUSED_CALLS.get(meaning, REFUSED_CALLS[ForCall.HALVE])
+        # A 400 refuses what it was given: with no word for its code, look for the record. But a code that is
+        # known to prove nothing proves nothing here either.
+        proves_nothing = refused.code in CODES and meaning is ForCall.IN_DOUBT
+        row = _DOUBT if proves_nothing else REFUSED_CALLS.get(meaning, REFUSED_CALLS[ForCall.HALVE])
     else:
         row = _DOUBT
     return _whole(attempt, row, reason, code=refused.code)
@@ -182,7 +184,7 @@ def _judge_items(attempt: Attempt, items: Sequence[Item]) -> Verdict:
     claims: list[Claim] = []
     reason = code = ""
     for line, record, item in zip(attempt.lines, attempt.records, items, strict=True):
-        match ForRecord.INSERTED if item.ok else facts(item.code).record:
+        match _meaning(item):
             case ForRecord.INSERTED:
                 lines.append(line)
                 ids.append(item.id)
@@ -209,6 +211,15 @@ def _judge_items(attempt: Attempt, items: Sequence[Item]) -> Verdict:
         reason=reason,
         code=code,
     )
+
+
+def _meaning(item: Item) -> ForRecord:
+    """What became of the record; of several errors, one that proves nothing counts before all others."""
+    if item.ok:
+        return ForRecord.INSERTED
+    if any(facts(error.code).record is ForRecord.IN_DOUBT for error in item.errors):
+        return ForRecord.IN_DOUBT
+    return facts(item.code).record
 
 
 def _refusal(line: int, item: Item) -> RecordOutcome:

@@ -67,7 +67,7 @@ def _every_line(path: str, line_bytes_max: int) -> Iterator[OriginalLine]:
                         stop = offset - item.start + len(text) + item.line_end_bytes
                         yield OriginalLine(line, offset, bytes(item.raw[offset - item.start : stop]))
                         line, offset = line + 1, item.start + stop
-                case Piece(BOM) if offset == 0:
+                case Piece() if offset == 0 and item.raw == BOM:
                     offset = len(BOM)
                 case Piece():
                     yield OriginalLine(line, offset, item.raw)

@@ -12,21 +12,44 @@ import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from loader.errors import DiskError
 from loader.source.lookup import OriginalLine
 
 _HEAD = struct.Struct("<QQII")  # line, offset, byte count, CRC-32 of the bytes
 
 
 class Spool:
-    """An append-only file of lines; the last copy of a line counts."""
+    """An append-only file of lines; the last copy of a line counts.
+
+    Raises:
+        DiskError: the file cannot be opened, or a line cannot be written.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        try:
+            self._descriptor = os.open(path, flags, 0o600)
+            # What follows a torn frame would never be found.
+            os.ftruncate(self._descriptor, _whole_bytes(self._descriptor))
+        except OSError as error:
+            raise self._refused(error) from None
 
     def keep(self, line: int, raw: bytes, *, offset: int = 0) -> None:
         """Write one line, without its line end."""
-        os.write(self._descriptor, _HEAD.pack(line, offset, len(raw), zlib.crc32(raw)) + raw)
+        frame = _HEAD.pack(line, offset, len(raw), zlib.crc32(raw)) + raw
+        try:
+            while frame:
+                frame = frame[os.write(self._descriptor, frame) :]
+        except OSError as error:
+            raise self._refused(error) from None
+
+    def _refused(self, error: OSError) -> DiskError:
+        return DiskError(
+            f"cannot keep lines of stdin in {self._path}",
+            why=error.strerror or str(error),
+            hint="Make room on that disk, then pipe the same bytes into the same command again.",
+        )
 
     def close(self) -> None:
         os.close(self._descriptor)
@@ -35,18 +58,23 @@ class Spool:
 def spooled(path: Path, wanted: Iterable[int]) -> Iterator[OriginalLine]:
     """The kept lines among the wanted ones, which ascend."""
     with path.open("rb") as file:
-        places = dict(_places(file.fileno(), path.stat().st_size))
+        places = dict(_places(file.fileno()))
         for line in wanted:
             if line in places:
                 at, size = places[line]
                 yield OriginalLine(line, 0, os.pread(file.fileno(), size, at) + b"\n")
 
 
-def _places(descriptor: int, end: int) -> Iterator[tuple[int, tuple[int, int]]]:
+def _whole_bytes(descriptor: int) -> int:
+    """Where the last whole frame ends."""
+    return max((at + size for _, (at, size) in _places(descriptor)), default=0)
+
+
+def _places(descriptor: int) -> Iterator[tuple[int, tuple[int, int]]]:
     """Line -> where its bytes are; ends at the first frame that is not whole."""
     at = 0
-    while at + _HEAD.size <= end:
-        line, _, size, crc = _HEAD.unpack(os.pread(descriptor, _HEAD.size, at))
+    while len(head := os.pread(descriptor, _HEAD.size, at)) == _HEAD.size:
+        line, _, size, crc = _HEAD.unpack(head)
         raw = os.pread(descriptor, size, at + _HEAD.size)
         if len(raw) != size or zlib.crc32(raw) != crc:
             return

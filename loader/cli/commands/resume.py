@@ -21,7 +21,7 @@ def resume(
 
     A load from stdin is continued by piping the same bytes into `loader load` again.
     """
-    from loader.recall import recorded_settings  # noqa: PLC0415 - not for --help
+    from loader.directory import recorded_settings  # noqa: PLC0415 - not for --help
 
     return run_load(
         recorded_settings(load_dir),

@@ -22,7 +22,7 @@ def status(load_dir: Path | None, *, as_json: bool) -> int:
     Without DIR: the one load directory in the present directory. Exits 0 whatever the load came to.
     """
     from loader.aftermath import summary_of  # noqa: PLC0415 - not for --help
-    from loader.recall import fold_quietly, log_path, recorded_settings  # noqa: PLC0415 - as above
+    from loader.directory import fold_quietly, log_path, recorded_settings  # noqa: PLC0415 - as above
     from loader.report.export import IN_DOUBT, REJECTED  # noqa: PLC0415 - as above
     from loader.report.standing import holder_of, survived  # noqa: PLC0415 - as above
     from loader.report.summary import render, to_json  # noqa: PLC0415 - as above

@@ -1,0 +1,161 @@
+"""The load directory: begun, opened, set aside; and whose load it is.
+
+One log makes a directory a load. Nothing here reads the input or asks the service.
+"""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+from loader.checkpoint import scan
+from loader.checkpoint.entries import FORMAT_VERSION, Head
+from loader.checkpoint.ledger import Ledger
+from loader.checkpoint.log import CheckpointLog, Opening
+from loader.errors import DiskError, UsageError
+from loader.settings import LoadSettings, Target
+
+
+def log_path(load_dir: Path) -> Path:
+    """Where a load directory keeps its checkpoint log."""
+    return load_dir / "checkpoint.log"
+
+
+def open_existing(load_dir: Path) -> CheckpointLog | None:
+    """The log of the load that has begun here, locked and folded; None where none has.
+
+    Raises:
+        LockedError: another loader holds it.
+        DiskError: it cannot be read or believed.
+    """
+    path = log_path(load_dir)
+    if not path.exists():
+        return None
+    try:
+        return CheckpointLog.open(path)
+    except UsageError:
+        return None  # a load that crashed before its first frame was whole: it is begun anew
+
+
+def create(settings: LoadSettings, opening: Opening, *, organisation: str) -> CheckpointLog:
+    """A new load, durable when this returns.
+
+    Raises:
+        LockedError: another loader has just begun one here.
+        DiskError: the disk refused.
+    """
+    head = Head(
+        format_version=FORMAT_VERSION,
+        load_id=_new_load_id(),
+        created_at=opening.at,
+        module=settings.target.module,
+        api_url=settings.target.api_url,
+        organisation=organisation,
+        key=settings.key,
+        key_unique=settings.key_unique,
+        limit=settings.limit,
+        check=settings.check,
+        options={
+            "accounts_url": settings.target.accounts_url,
+            "ok_duplicates": "yes" if settings.ok_duplicates else "no",
+            "concurrency": str(settings.concurrency),
+            "quiet_period_s": str(settings.quiet_period_s),
+        },
+        input=opening.input,
+    )
+    return CheckpointLog.create(log_path(settings.load_dir), head, opening)
+
+
+def _new_load_id() -> str:
+    """Names a load: short enough to read out, long enough to be the only one."""
+    letters = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+    text = "".join(secrets.choice(letters) for _ in range(8))
+    return f"{text[:4]}-{text[4:]}"
+
+
+def set_aside(load_dir: Path) -> None:
+    """Rename a load directory, so that nothing of it is lost and a load can begin in its place."""
+    if not load_dir.exists():
+        return
+    with suppress(DiskError):  # a damaged log is a reason to start over
+        if (log := open_existing(load_dir)) is not None:
+            log.close()
+    number = 1
+    while (aside := load_dir.with_name(f"{load_dir.name}.old-{number}")).exists():
+        number += 1
+    load_dir.rename(aside)
+
+
+def require_same_target(head: Head, settings: LoadSettings) -> None:
+    """Refuse to go on with a load directory that belongs to another load.
+
+    Raises:
+        UsageError: another module, host or limit.
+    """
+    told = (
+        ("module", head.module, settings.target.module),
+        ("host", head.api_url, settings.target.api_url),
+        ("--limit", head.limit, settings.limit),
+    )
+    for what, before, now in told:
+        if before != now:
+            raise UsageError(
+                f"{settings.load_dir} belongs to another load",
+                why=f"its {what} is {before or 'not set'}; this one's is {now or 'not set'}",
+                hint="Give this load a directory of its own with --load-dir, or start over with --new.",
+            )
+
+
+def require_same_organisation(head: Head, settings: LoadSettings, *, organisation: str) -> None:
+    """Refuse to send into another organisation what this load began in one.
+
+    Raises:
+        UsageError: the credentials belong to another one.
+    """
+    before = head.organisation
+    if before and organisation and before != organisation:
+        raise UsageError(
+            f"{settings.load_dir} belongs to another organisation",
+            why=f"it began in organisation {before}; these credentials belong to {organisation}",
+            hint="Use the credentials that it began with, or another directory: --load-dir DIR",
+        )
+
+
+def recorded_settings(load_dir: Path) -> LoadSettings:
+    """What the log of a load directory says about its load, for going on with it.
+
+    Raises:
+        UsageError: there is no load.
+    """
+    path = log_path(load_dir)
+    head: Head | None = None
+    if path.is_file():
+        head = next((entry for _, entry in scan.scan(path) if isinstance(entry, Head)), None)
+    if head is None:
+        raise UsageError(
+            f"there is no load in {load_dir}",
+            why=f"{path} {'holds no load' if path.exists() else 'does not exist'}",
+            hint="To begin one: loader load FILE --module NAME",
+        )
+    return LoadSettings(
+        input=head.input.name,
+        load_dir=load_dir,
+        target=Target(head.module, head.api_url, head.options.get("accounts_url", "")),
+        key=head.key,
+        key_unique=bool(head.key_unique),
+        limit=head.limit,
+        check=head.check,
+        ok_duplicates=head.options.get("ok_duplicates") == "yes",
+        concurrency=int(head.options.get("concurrency", "10")),
+        quiet_period_s=float(head.options.get("quiet_period_s", "30")),
+    )
+
+
+def fold_quietly(load_dir: Path) -> Ledger:
+    """What the log of a load adds up to, read without a lock.
+
+    Raises:
+        DamagedLogError: it cannot be believed.
+    """
+    return scan.fold(log_path(load_dir))
