@@ -10,12 +10,12 @@ from typing import Protocol
 
 import msgspec
 
-from loader.checkpoint.ledger import Ledger, Tally
+from loader.checkpoint.ledger import Ledger
 from loader.checkpoint.replay import outcomes_in_order
+from loader.directory import log_path
 from loader.errors import ExitCode
 from loader.events import Observer, Warned
 from loader.outcomes import Outcome, Settlement
-from loader.directory import log_path
 from loader.records import Attempt, Window
 from loader.report import export
 from loader.report.summary import Effort, Summary, from_json, summarise
@@ -105,24 +105,24 @@ def summary_of(
     ledger: Ledger,
     settings: LoadSettings,
     *,
-    seconds: float = 0.0,
-    settled_before: Tally | None = None,
+    run_s: float | None = None,
     refreshes: int = 0,
     stopped_by: ExitCode | None = None,
 ) -> Summary:
-    """Where the load stands. A finished load gives the summary that it left when it finished."""
+    """Where the load stands after a run of `run_s` seconds, or by its log alone.
+
+    A finished load gives the summary that it left when it finished.
+    """
     stored = stored_summary(settings.load_dir)
-    if settled_before is None and ledger.sealed and stored is not None:
+    if run_s is None and ledger.sealed and stored is not None and stored.complete:
         return stored
     assert ledger.head is not None
     tally = ledger.tally()
-    earlier_s = stored.seconds if stored is not None and not stored.complete else 0.0
-    before = 0 if settled_before is None else _settled(settled_before)
+    latest_s = ledger.latest_run_s if run_s is None else run_s
     effort = Effort(
         credits=tally.credits,
         refreshes=refreshes + (stored.refreshes if stored is not None else 0),
-        seconds=seconds + earlier_s if settled_before is None else seconds,
-        settled=_settled(tally) - before,
+        seconds=ledger.earlier_s + latest_s,
     )
     return summarise(
         tally,
@@ -135,10 +135,6 @@ def summary_of(
         ok_duplicates=settings.ok_duplicates,
         stopped_by=stopped_by,
     )
-
-
-def _settled(tally: Tally) -> int:
-    return tally.inserted + tally.duplicate + tally.rejected + tally.invalid
 
 
 def stored_summary(load_dir: Path) -> Summary | None:

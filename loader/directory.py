@@ -9,12 +9,14 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
+
 from loader.checkpoint import scan
 from loader.checkpoint.entries import FORMAT_VERSION, Head
 from loader.checkpoint.ledger import Ledger
 from loader.checkpoint.log import CheckpointLog, Opening
 from loader.errors import DiskError, UsageError
-from loader.settings import LoadSettings, Target
+from loader.settings import LoadSettings, Target, Threshold
 
 
 def log_path(load_dir: Path) -> Path:
@@ -58,9 +60,7 @@ def create(settings: LoadSettings, opening: Opening, *, organisation: str) -> Ch
         check=settings.check,
         options={
             "accounts_url": settings.target.accounts_url,
-            "ok_duplicates": "yes" if settings.ok_duplicates else "no",
-            "concurrency": str(settings.concurrency),
-            "quiet_period_s": str(settings.quiet_period_s),
+            "pace": msgspec.json.encode(_pace_of(settings)).decode(),
         },
         input=opening.input,
     )
@@ -72,6 +72,22 @@ def _new_load_id() -> str:
     letters = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
     text = "".join(secrets.choice(letters) for _ in range(8))
     return f"{text[:4]}-{text[4:]}"
+
+
+class _Pace(msgspec.Struct, frozen=True):
+    """Settings that a resume takes over although they do not shape what is sent."""
+
+    concurrency: int = 10
+    rate: float | None = None
+    max_rejected: Threshold | None = None
+    timeout_s: float = 60.0
+    patience_s: float = 300.0
+    quiet_period_s: float = 30.0
+    ok_duplicates: bool = False
+
+
+def _pace_of(settings: LoadSettings) -> _Pace:
+    return _Pace(**{name: getattr(settings, name) for name in _Pace.__struct_fields__})
 
 
 def set_aside(load_dir: Path) -> None:
@@ -138,6 +154,7 @@ def recorded_settings(load_dir: Path) -> LoadSettings:
             why=f"{path} {'holds no load' if path.exists() else 'does not exist'}",
             hint="To begin one: loader load FILE --module NAME",
         )
+    pace = msgspec.json.decode(head.options.get("pace", "{}"), type=_Pace)
     return LoadSettings(
         input=head.input.name,
         load_dir=load_dir,
@@ -146,9 +163,7 @@ def recorded_settings(load_dir: Path) -> LoadSettings:
         key_unique=bool(head.key_unique),
         limit=head.limit,
         check=head.check,
-        ok_duplicates=head.options.get("ok_duplicates") == "yes",
-        concurrency=int(head.options.get("concurrency", "10")),
-        quiet_period_s=float(head.options.get("quiet_period_s", "30")),
+        **msgspec.structs.asdict(pace),
     )
 
 

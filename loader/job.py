@@ -32,6 +32,7 @@ from loader.errors import (
     UsageError,
 )
 from loader.events import LoadOpened, LoadStopping, Observer, Warned
+from loader.outcomes import Outcome
 from loader.pipeline import Pipeline
 from loader.preflight import Preflight
 from loader.records import Attempt, Window
@@ -132,7 +133,6 @@ class _Run:
     async def to_the_end(self, remembered: recall.Remembered, *, began: float) -> Finished:
         """Run, seal if all is settled, write the files, sum up."""
         ledger = self._log.ledger
-        settled_before = ledger.tally()
         self._tell_opened()
         first = recall.unfinished(ledger, remembered, resend=self._resend)
         async with anyio.create_task_group() as tasks:
@@ -147,8 +147,7 @@ class _Run:
         summary = summary_of(
             ledger,
             self._settings,
-            seconds=time.monotonic() - began,
-            settled_before=settled_before,
+            run_s=time.monotonic() - began,
             refreshes=self._line.tokens.refreshes,
             stopped_by=self._stopped_by(error),
         )
@@ -252,6 +251,7 @@ class _Run:
 
     def _tell_opened(self) -> None:
         ledger, target = self._log.ledger, self._settings.target
+        tally = ledger.tally()
         assert ledger.head is not None
         self._observe(
             LoadOpened(
@@ -261,6 +261,7 @@ class _Run:
                 self._settings.input,
                 self._stream.stored_bytes,
                 ledger.resumes,
+                {outcome: tally.count(outcome) for outcome in Outcome},
             )
         )
 

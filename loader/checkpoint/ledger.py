@@ -123,6 +123,7 @@ class Ledger:
         self._credits = 0
         self._opens = 0
         self._latest_at = 0.0
+        self._earlier_s = 0.0
         self._checksum = 0
         self._offset: int | None = None
         self._fold: dict[type[Entry], Callable[[Any], None]] = {
@@ -158,6 +159,16 @@ class Ledger:
     @property
     def resumes(self) -> int:
         return max(0, self._opens - 1)
+
+    @property
+    def earlier_s(self) -> float:
+        """How long the runs before the present one lasted, each until its last call."""
+        return self._earlier_s
+
+    @property
+    def latest_run_s(self) -> float:
+        """How long the latest run has lasted, as far as its last call."""
+        return max(0.0, self._latest_at - self.last_open.at) if self.last_open else 0.0
 
     @property
     def open_records(self) -> int:
@@ -237,6 +248,8 @@ class Ledger:
 
     def _open(self, entry: Open) -> None:
         before = self.last_open
+        if before is not None:
+            self._earlier_s += max(0.0, self._latest_at - before.at)
         same_boot = before is not None and entry.boot_id != "" and entry.boot_id == before.boot_id
         self.stop(survived=entry.survived and same_boot)
         self.last_open = entry

@@ -5,6 +5,7 @@ Each entry is folded before it is written, so that an entry which contradicts th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from loader.checkpoint import ranges
@@ -26,7 +27,7 @@ from loader.events import (
     RecordsHeld,
     WindowIntended,
 )
-from loader.outcomes import Settlement
+from loader.outcomes import ErrorCount, Settlement
 from loader.records import Attempt, Window
 
 OUTCOME_BYTES_RESERVED = 512
@@ -85,6 +86,7 @@ class Recorder:
                 blank=sum(len(batch.blank) for batch in window.batches),
                 input_offset=offset,
                 input_bytes_read=offset if self._input_bytes_read is None else self._input_bytes_read(),
+                errors=_errors_of(window),
             )
         )
 
@@ -149,3 +151,8 @@ class Recorder:
     def _reserve(self, *, records: int, more: int) -> None:
         open_records = self.ledger.open_records + records
         self._log.reserve(open_records * OUTCOME_BYTES_RESERVED + ANSWER_BYTES_RESERVED + more)
+
+
+def _errors_of(window: Window) -> list[ErrorCount]:
+    kinds = Counter((one.code, one.field) for batch in window.batches for one in batch.invalid)
+    return [ErrorCount(code, field, count) for (code, field), count in kinds.items()]

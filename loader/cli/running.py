@@ -49,6 +49,15 @@ def run_load(
         show(render(finished.summary, load_dir=str(settings.load_dir), width=width()))
     if finished.error is not None:
         errors.tell(finished.error)
+    elif not finished.summary.complete and finished.summary.outcomes.pending:
+        show([f"To go on: {how_to_go_on(settings)}"])
     if as_json:
         give(to_json(finished.summary))
     return finished.summary.exit_code
+
+
+def how_to_go_on(settings: LoadSettings) -> str:
+    """What to type when a load has stopped before its end."""
+    if settings.from_stdin:
+        return "pipe the same bytes into `loader load` again"
+    return f"loader resume {settings.load_dir}"

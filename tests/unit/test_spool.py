@@ -76,8 +76,8 @@ def test_a_damaged_line_is_never_given_out_wrong(path: Path, place: int) -> None
         assert given == {}
 
 
-def test_a_full_disk_is_told_with_a_way_on() -> None:
-    spool = Spool(Path("/dev/null"))
+def test_a_full_disk_is_told_with_a_way_on(path: Path) -> None:
+    spool = Spool(path)
     spool.close()
     full = os.open("/dev/full", os.O_WRONLY)
     spool._descriptor = full

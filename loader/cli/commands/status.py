@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from loader.cli.help import Command
+from loader.cli.running import how_to_go_on
 from loader.cli.screen import give, show, width
 from loader.errors import UsageError
-from loader.settings import LoadSettings
 
 
 @click.command(cls=Command, short_help="Where a load stands, without touching it.")
@@ -41,7 +41,7 @@ def status(load_dir: Path | None, *, as_json: bool) -> int:
         lines[0] = f"load {summary.load_id} " + (
             _running(holder, opened.at if opened else 0.0)
             if holder is not None
-            else f"has stopped. To go on: {_go_on(settings, where)}"
+            else f"has stopped. To go on: {how_to_go_on(settings)}"
         )
     show(lines)
     if as_json:
@@ -52,12 +52,6 @@ def status(load_dir: Path | None, *, as_json: bool) -> int:
 def _running(process: int, since: float) -> str:
     began = datetime.fromtimestamp(since, UTC).isoformat(sep=" ", timespec="seconds")
     return f"is running: process {process}, since {began}"
-
-
-def _go_on(settings: LoadSettings, load_dir: Path) -> str:
-    return (
-        "pipe the same bytes into `loader load` again" if settings.from_stdin else f"loader resume {load_dir}"
-    )
 
 
 def only_load_in(directory: Path) -> Path:
