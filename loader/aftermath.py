@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from loader.checkpoint.ledger import Ledger
-from loader.checkpoint.replay import outcomes_in_order
+from loader.checkpoint.results import outcomes_in_order
 from loader.directory import log_path
 from loader.errors import ExitCode
 from loader.events import Observer, Warned

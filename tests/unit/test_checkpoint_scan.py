@@ -24,7 +24,7 @@ from loader.checkpoint.entries import (
     outcomes_of,
 )
 from loader.checkpoint.ledger import Ledger
-from loader.checkpoint.replay import LAG_BATCHES, outcomes_in_order
+from loader.checkpoint.results import LAG_BATCHES, outcomes_in_order
 from loader.checkpoint.scan import READ_BYTES, find_ids, fold, scan, spans
 from loader.outcomes import Outcome, RecordOutcome, Settlement
 from tests.unit.checkpoint_samples import HEAD, INPUT, batch, ids

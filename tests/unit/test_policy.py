@@ -165,6 +165,8 @@ STATUSES: dict[str, tuple[HttpReply, Expected]] = {
         answers(error("INVALID_DATA", json_path="$.trigger"), status=400),
         HALVE,
     ),
+    "400 INTERNAL_ERROR, bare": (bare(400, "INTERNAL_ERROR"), DOUBT),
+    "400 PROCESSING_ERROR, bare": (bare(400, "PROCESSING_ERROR"), DOUBT),
     "400 with a code that nobody knows, bare": (bare(400, "BRAND_NEW"), HALVE),
     "201 with a bare refusal": (bare(201, "INVALID_DATA"), DOUBT),
     "302": (reply(302, b"", location="https://elsewhere.example"), Expected("doubt", stop=Stop.CONFIGURATION)),
@@ -304,6 +306,10 @@ ITEMS = {
     "several errors, one a duplicate": Item(
         several(error("INVALID_DATA", api_name="Phone"), duplicate()), "rejected", "claim"
     ),
+    "several errors, one that proves nothing": Item(
+        several(error("INVALID_DATA", api_name="Phone"), error("INTERNAL_ERROR")), "doubt", "doubt"
+    ),
+    "several errors, one that nobody knows": Item(several(duplicate(), error("BRAND_NEW")), "doubt", "doubt"),
     "several errors that are not given": Item(error("MULTIPLE_OR_MULTI_ERRORS"), "rejected", "claim"),
     "RECORD_LOCKED": Item(error("RECORD_LOCKED"), "again", "again"),
     "INTERNAL_ERROR": Item(error("INTERNAL_ERROR"), "doubt", "doubt"),

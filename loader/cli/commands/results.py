@@ -40,7 +40,7 @@ def results(load_dir: Path, *, failed: bool, wanted: tuple[str, ...], form: str)
     --failed shows the records that somebody has to look at: rejected, invalid and in doubt. A duplicate is in
     the CRM already (--outcome duplicate), a pending record was not tried yet (--outcome pending).
     """
-    from loader.checkpoint.replay import outcomes_in_order  # noqa: PLC0415 - not for --help
+    from loader.checkpoint.results import outcomes_in_order  # noqa: PLC0415 - not for --help
     from loader.directory import fold_quietly, log_path, recorded_settings  # noqa: PLC0415 - as above
     from loader.report import export  # noqa: PLC0415 - as above
     from loader.report.standing import survived  # noqa: PLC0415 - as above
