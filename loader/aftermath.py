@@ -19,7 +19,7 @@ from loader.outcomes import Outcome, Settlement
 from loader.records import Attempt, Window
 from loader.report import export
 from loader.report.summary import Effort, Summary, from_json, summarise
-from loader.schema.check import Problem
+from loader.schema.problems import Problem
 from loader.settings import LoadSettings
 from loader.source.batches import LINE_TOO_LONG
 from loader.source.lookup import Lookup, OriginalLine, lines_of

@@ -13,7 +13,7 @@ import msgspec
 from loader.delivery.backoff import delay_s
 from loader.delivery.policy import Stop
 from loader.delivery.refusals import stop_error
-from loader.errors import CredentialsError, UsageError
+from loader.errors import UsageError
 from loader.events import Observer, Warned
 from loader.schema.fields import Module
 from loader.schema.metadata import module_from_metadata
@@ -75,7 +75,11 @@ def _module(name: str, reply: HttpReply, *, observe: Observer) -> Module:
         try:
             return module_from_metadata(name, reply.body)
         except ValueError as error:
-            raise UsageError(f"the field metadata of {name} cannot be read", why=str(error)) from None
+            raise UsageError(
+                f"the field metadata of {name} cannot be read",
+                why=str(error),
+                hint="Check --dc or --api-domain: the service may not be this API.",
+            ) from None
     refused = replies.read_refusal(reply)
     if refused.code == "INVALID_MODULE" or reply.status in (204, 404):
         raise UsageError(
@@ -138,10 +142,8 @@ def _require_this_api(service: Service, reply: HttpReply) -> None:
         if reply.status == 204 or reply.body.lstrip()[:1] == b"{":
             return
     elif code := replies.read_refusal(reply).code:
-        if facts(code).call is ForCall.STOP_CREDENTIALS and code == "AUTHENTICATION_FAILURE":
-            raise CredentialsError(
-                "the service does not accept the credentials", why=f"HTTP {reply.status} {code}"
-            )
+        if code == "AUTHENTICATION_FAILURE":
+            raise stop_error(Stop.CREDENTIALS, f"HTTP {reply.status} {code}", code)
         return
     raise UsageError(
         f"{service.host} does not speak this API",

@@ -226,7 +226,7 @@ class Delivery:
         if verdict.passed:
             return await self._after_lock(turn, attempt, verdict)
         tries = turn.refusals + 1
-        if tries >= NOT_APPLIED_TRIES_MAX:
+        if verdict.remedy is Remedy.WAIT and tries >= NOT_APPLIED_TRIES_MAX:
             raise NotNowError(
                 f"batch {attempt.batch} was refused {tries} times while other calls passed",
                 why=verdict.reason,

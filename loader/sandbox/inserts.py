@@ -14,7 +14,7 @@ from loader.sandbox import answers
 from loader.sandbox.answers import Answer, SuccessTemplate, User
 from loader.sandbox.catalogue import Served
 from loader.sandbox.store import NewRecord
-from loader.schema.check import MANDATORY_NOT_FOUND, NOT_AN_OBJECT, NOT_JSON, Problem
+from loader.schema.problems import MANDATORY_NOT_FOUND, NOT_AN_OBJECT, NOT_JSON, Problem
 from loader.wire.limits import RECORDS_PER_CALL_MAX
 
 

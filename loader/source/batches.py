@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import msgspec
 
 from loader.records import Batch, InvalidLine, Span
-from loader.schema.check import Problem
+from loader.schema.problems import Problem
 from loader.source.lines import Item, Overlong, Piece, Run
 from loader.wire.limits import BODY_BYTES_MAX, RECORDS_PER_CALL_MAX
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loader.records import Batch
-from loader.schema.check import Problem
+from loader.schema.problems import Problem
 from loader.source.batches import BatchCutter, Cut
 from loader.source.lines import BOM, LineSplitter
 from loader.source.replay import records_of

@@ -9,8 +9,9 @@ import msgspec
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from loader.schema.check import Checker, Problem
+from loader.schema.check import Checker
 from loader.schema.fields import Field, FieldType, JsonType, Module
+from loader.schema.problems import Problem
 
 
 def _field(type_: FieldType, *, mandatory: bool, length: int | None) -> Field:

@@ -1,8 +1,8 @@
 """A small honest CRM in memory, and a load around it: the real loop, gate and pipeline in virtual time.
 
-The CRM stores what it accepts and says so truthfully; what a call does to it and what of that the caller learns
-are two things, and a `Deed` sets them apart. The recorder keeps a list and refuses what the checkpoint log would
-refuse.
+The CRM stores what it accepts and says so truthfully; what a call does to it and what of that the caller
+learns are two things, and a `Deed` sets them apart. The recorder keeps a list and refuses what the checkpoint
+log would refuse.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Row(msgspec.Struct):
 
 
 class FakeCrm:
-    """Stores records; plays the transport. The next calls meet the deeds of `plan`, the others are answered."""
+    """Stores records; plays the transport. Calls meet the deeds of `plan` in turn, then plain answers."""
 
     def __init__(self, *, unique: str = "", latency_s: float = 1.0) -> None:
         self.unique = unique

@@ -166,10 +166,14 @@ def test_a_place_that_is_given_up_counts_as_failed_so_that_a_lost_probe_cannot_w
 def test_a_service_out_of_reach_beyond_patience_ends_the_load_with_a_way_on() -> None:
     async def main() -> None:
         gate = make_gate(concurrency=1, patience_s=20)
-        with pytest.raises(NotNowError, match=r"api\.example is out of reach") as raised:
+
+        async def fail_for_ever() -> None:
             while True:
                 async with gate.admit() as place:
                     place.failed("connection refused")
+
+        with pytest.raises(NotNowError, match=r"api\.example is out of reach") as raised:
+            await fail_for_ever()
         assert 20 < anyio.current_time() < 60
         assert "connection refused" in raised.value.why
         assert "again later" in raised.value.hint
@@ -203,17 +207,89 @@ def test_a_closed_gate_refuses_those_that_wait_and_those_that_come() -> None:
             except GateClosedError:
                 refused += 1
 
-        async with anyio.create_task_group() as tasks:
-            async with gate.admit() as place:
-                for _ in range(3):
-                    tasks.start_soon(wait)
-                await anyio.sleep(1)
-                gate.close()
-                await anyio.sleep(0.05)
-                assert refused == 3, "those that wait are told at once, not when a place comes free"
-                place.passed()
+        async with anyio.create_task_group() as tasks, gate.admit() as place:
+            for _ in range(3):
+                tasks.start_soon(wait)
+            await anyio.sleep(1)
+            gate.close()
+            await anyio.sleep(0.05)
+            assert refused == 3, "those that wait are told at once, not when a place comes free"
+            place.passed()
         with pytest.raises(GateClosedError):
             await gate.rest(60)
         assert anyio.current_time() < 2
+
+    virtual_time.run(main)
+
+
+def test_who_waits_for_the_rate_when_a_pause_begins_waits_out_the_pause_too() -> None:
+    async def main() -> None:
+        gate = make_gate(rate=0.1)
+        begun: list[float] = []
+
+        async def refused() -> None:
+            async with gate.admit() as place:
+                await anyio.sleep(1)
+                place.pushed_back(60)
+
+        async def call() -> None:
+            async with gate.admit() as place:
+                begun.append(anyio.current_time())
+                place.passed()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(refused)
+            await anyio.sleep(0.5)
+            tasks.start_soon(call)
+        assert begun[0] >= 61, "the rate would have let it go at 10 s, in the middle of the pause"
+
+    virtual_time.run(main)
+
+
+def test_a_time_without_calls_uses_up_no_patience() -> None:
+    async def main() -> None:
+        gate = make_gate(patience_s=5)
+        async with gate.admit() as place:
+            place.failed("HTTP 500")
+        await anyio.sleep(1000)
+        async with gate.admit() as place:
+            place.passed()
+
+    virtual_time.run(main)
+
+
+def test_a_pause_that_the_server_asks_for_and_patience_does_not_cover_ends_the_load_at_once() -> None:
+    async def main() -> None:
+        gate = make_gate(patience_s=300)
+        async with gate.admit() as place:
+            place.pushed_back(86_400)
+        with pytest.raises(NotNowError, match="takes no call for the next 86400 s") as raised:
+            async with gate.admit():
+                raise AssertionError("admitted")
+        assert anyio.current_time() < 1
+        assert "--patience" in raised.value.hint
+
+    virtual_time.run(main)
+
+
+def test_those_that_were_in_flight_when_a_pause_began_do_not_end_it() -> None:
+    async def main() -> None:
+        events: list[Event] = []
+        gate = make_gate(events, concurrency=2)
+
+        async def slow() -> None:
+            async with gate.admit() as place:
+                await anyio.sleep(2)
+                place.passed()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(slow)
+            await anyio.sleep(0.1)
+            async with gate.admit() as place:
+                place.pushed_back(30)
+        async with gate.admit() as place:
+            assert anyio.current_time() == pytest.approx(30.1, abs=0.01)
+            place.passed()
+        assert [type(event) for event in events] == [GatePaused, GateReopened]
 
     virtual_time.run(main)

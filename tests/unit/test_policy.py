@@ -169,7 +169,10 @@ STATUSES: dict[str, tuple[HttpReply, Expected]] = {
     "400 PROCESSING_ERROR, bare": (bare(400, "PROCESSING_ERROR"), DOUBT),
     "400 with a code that nobody knows, bare": (bare(400, "BRAND_NEW"), HALVE),
     "201 with a bare refusal": (bare(201, "INVALID_DATA"), DOUBT),
-    "302": (reply(302, b"", location="https://elsewhere.example"), Expected("doubt", stop=Stop.CONFIGURATION)),
+    "302": (
+        reply(302, b"", location="https://elsewhere.example"),
+        Expected("doubt", stop=Stop.CONFIGURATION),
+    ),
     "307": (reply(307), Expected("doubt", stop=Stop.CONFIGURATION)),
     "304": (reply(304), Expected("doubt", stop=Stop.CONFIGURATION)),
     "302 with successes in it": (
@@ -218,7 +221,9 @@ SHAPES: dict[str, HttpReply] = {
     "an id that is no id": answers(*map(success, (IDS[0], "12x", IDS[2])), status=201),
     "an empty id": answers(*map(success, (IDS[0], "", IDS[2])), status=201),
     "an id that is too long": answers(*map(success, (IDS[0], "1" * 40, IDS[2])), status=201),
-    "a success without details": answers(success(IDS[0]), {"code": "SUCCESS", "status": "success"}, success()),
+    "a success without details": answers(
+        success(IDS[0]), {"code": "SUCCESS", "status": "success"}, success()
+    ),
     "a success with an error's code": answers(
         success(IDS[0]), {**success(IDS[1]), "code": "INVALID_DATA"}, success(IDS[2])
     ),
@@ -253,7 +258,9 @@ SHAPES: dict[str, HttpReply] = {
 
 @both
 @pytest.mark.parametrize("row", SHAPES)
-def test_an_answer_that_could_belong_to_another_record_leaves_all_in_doubt(row: str, attempt: Attempt) -> None:
+def test_an_answer_that_could_belong_to_another_record_leaves_all_in_doubt(
+    row: str, attempt: Attempt
+) -> None:
     require(judge(attempt, SHAPES[row]), attempt, DOUBT)
 
 
@@ -264,7 +271,8 @@ def test_successes_are_final_in_the_order_sent(status: int, attempt: Attempt) ->
     require_each_line_once(verdict, attempt)
     assert (list(verdict.settlement.lines), list(verdict.settlement.ids)) == (list(LINES), list(IDS))
     assert verdict.passed
-    assert verdict.remedy is verdict.stop is None
+    assert verdict.remedy is None
+    assert verdict.stop is None
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -348,7 +356,9 @@ def test_one_record_s_answer_settles_that_record_alone(row: str, attempt: Attemp
     assert verdict.remedy is (Remedy.WAIT if expected == "again" else None)
 
 
-@pytest.mark.parametrize("row", [row for row, item in ITEMS.items() if item.fresh in ("rejected", "duplicate")])
+@pytest.mark.parametrize(
+    "row", [row for row, item in ITEMS.items() if item.fresh in ("rejected", "duplicate")]
+)
 def test_the_only_record_of_a_call_gets_its_own_verdict(row: str) -> None:
     answer = json.loads(json.dumps(ITEMS[row].answer).replace("$.data[1]", "$.data[0]"))
     verdict = judge(ONE, answers(answer, status=400))

@@ -6,18 +6,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from loader.schema.check import (
+from loader.schema.check import KEYS_MAX, Checker
+from loader.schema.fields import Field, FieldType, JsonType, Module
+from loader.schema.modules import standard_module
+from loader.schema.problems import (
     INVALID_DATA,
-    KEYS_MAX,
     MANDATORY_NOT_FOUND,
     NESTED_TOO_DEEPLY,
     NOT_AN_OBJECT,
     NOT_JSON,
-    Checker,
     Problem,
 )
-from loader.schema.fields import Field, FieldType, JsonType, Module
-from loader.schema.modules import standard_module
 
 _leads = standard_module("Leads")
 assert _leads is not None

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Sequence
 
 from loader.records import Batch, InvalidLine
-from loader.schema.check import Problem
+from loader.schema.problems import Problem
 from loader.source.batches import LINE_TOO_LONG, LINES_PER_SPAN_MAX, BatchCutter, Cut
 from loader.source.lines import BOM, LineSplitter
 

@@ -11,7 +11,7 @@ import pytest
 
 from loader.errors import UsageError
 from loader.records import Window
-from loader.schema.check import Problem
+from loader.schema.problems import Problem
 from loader.source.batches import BatchCutter
 from loader.source.lines import LineSplitter
 from loader.source.reader import PAUSE_S, WINDOW_AGE_MAX_S, Reader

@@ -1,0 +1,29 @@
+"""What is wrong with a line, as a value. The words are written where the fault is found, not here."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+# The API's own codes (insert-records page, "Possible Errors").
+INVALID_DATA: Final = "INVALID_DATA"
+MANDATORY_NOT_FOUND: Final = "MANDATORY_NOT_FOUND"
+# Codes of lines that no API would have read.
+NOT_JSON: Final = "NOT_JSON"
+NOT_AN_OBJECT: Final = "NOT_AN_OBJECT"
+NESTED_TOO_DEEPLY: Final = "NESTED_TOO_DEEPLY"
+
+
+class Problem(msgspec.Struct, frozen=True, gc=False):
+    """Why a line cannot be a record of the module, in the terms of the API's own errors."""
+
+    code: str
+    message: str
+    """For an operator: what is wrong, and what would be right."""
+    field: str = ""
+    """API name of the record's field; empty where the whole line is at fault."""
+    expected_data_type: str = ""
+    maximum_length: int | None = None
+    path: str = ""
+    """Where, below the record: `Email`, `Tag[0].name`."""
