@@ -6,12 +6,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 
 from loader.checkpoint.ledger import Ledger
 from loader.checkpoint.results import outcomes_in_order
+from loader.delivery.deliver import Recorder
 from loader.directory import log_path
 from loader.errors import ExitCode
 from loader.events import Observer, Warned
@@ -27,18 +27,6 @@ from loader.source.spool import Spool, spooled
 
 SPOOL = "stdin-lines"
 """Lines of stdin that were not inserted: rejected.ndjson and in-doubt.ndjson are made of them."""
-
-
-class DeliveryRecorder(Protocol):
-    """What the delivery loop writes to."""
-
-    def sent(self, attempt: Attempt, at: float) -> None: ...
-
-    def not_applied(self, attempt: Attempt, reason: str) -> None: ...
-
-    def settle(self, attempt: Attempt, settlement: Settlement) -> None: ...
-
-    def doubt(self, attempt: Attempt, lines: Sequence[int], reason: str, *, held: bool) -> None: ...
 
 
 class Kept:
@@ -70,7 +58,7 @@ class Kept:
                 if one.code != LINE_TOO_LONG:  # it was never whole in memory
                     self._spool.keep(one.line, self._failed.popleft())
 
-    def beside(self, recorder: DeliveryRecorder) -> DeliveryRecorder:
+    def beside(self, recorder: Recorder) -> Recorder:
         """The recorder, keeping each line before its outcome is written."""
         return recorder if self._spool is None else _KeepingRecorder(recorder, self._spool)
 
@@ -80,7 +68,7 @@ class Kept:
 
 
 class _KeepingRecorder:
-    def __init__(self, recorder: DeliveryRecorder, spool: Spool) -> None:
+    def __init__(self, recorder: Recorder, spool: Spool) -> None:
         self._recorder = recorder
         self._spool = spool
         self.sent = recorder.sent

@@ -6,9 +6,8 @@ says how it ended. What the parts do is theirs.
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, nullcontext, suppress
 from functools import partial
 
@@ -25,27 +24,26 @@ from loader.checkpoint.recorder import Recorder
 from loader.connection import Connection, connect, require_same_data_centre
 from loader.delivery.asking import Asker, CrmResolver, Sender
 from loader.delivery.deliver import Delivery, DeliverySettings
+from loader.delivery.keys import shared_keys
 from loader.errors import (
-    ExitCode,
     LoaderError,
     TooManyRejectedError,
     UsageError,
 )
-from loader.events import LoadOpened, LoadStopping, Observer, Warned
+from loader.events import LoadOpened, Observer, Warned
 from loader.outcomes import Outcome
-from loader.pipeline import Pipeline
+from loader.pipeline import DRAIN_S, Pipeline
 from loader.preflight import Preflight
 from loader.records import Attempt, Window
 from loader.report.summary import Summary
 from loader.schema.check import Checker
 from loader.schema.fields import Module
 from loader.settings import Credentials, LoadSettings
+from loader.signals import StoppedError, StopSignals
 from loader.source.batches import BatchCutter
 from loader.source.lines import LineSplitter
 from loader.source.reader import Reader
 from loader.source.streams import InputStream, open_input
-
-_SIGNAL_EXITS = {signal.SIGINT: ExitCode.SIGINT, signal.SIGTERM: ExitCode.SIGTERM}
 
 
 class Finished(msgspec.Struct, frozen=True):
@@ -70,6 +68,33 @@ async def load(
     Raises:
         LoaderError: nothing was begun, and no record was sent.
     """
+    finished: Finished | None = None
+    error: LoaderError | None = None
+    with anyio.CancelScope() as whole:
+        stops = StopSignals(observe, otherwise=whole.cancel)
+        async with anyio.create_task_group() as watching:
+            watching.start_soon(stops.watch)
+            try:
+                finished = await _load(settings, credentials, observe, stops, fresh=fresh)
+            except LoaderError as reason:  # a task group would wrap it
+                error = reason
+            watching.cancel_scope.cancel()
+    if error is not None:
+        raise error
+    if finished is None:
+        assert stops.received is not None, "nothing else cancels"
+        raise StoppedError(stops.received)
+    return finished
+
+
+async def _load(
+    settings: LoadSettings,
+    credentials: Callable[[], Credentials],
+    observe: Observer,
+    stops: StopSignals,
+    *,
+    fresh: bool,
+) -> Finished:
     began = time.monotonic()
     identity = recall.identity_of(settings)
     if fresh:
@@ -88,6 +113,7 @@ async def load(
         line = await stack.enter_async_context(connect(settings, credentials(), observe))
         facts = await preflight.ask(line.service, settings.target.module, observe=observe)
         require_same_data_centre(settings.target, line.tokens.api_domain)
+        resend = _may_resend(settings, facts, observe)
         opening = Opening(recall.recorded(identity), time.time() + facts.clock_offset_s, facts.user_id)
         if log is None:
             log = directory.create(settings, opening, organisation=facts.organisation)
@@ -95,7 +121,8 @@ async def load(
         else:
             directory.require_same_organisation(_head(log), settings, organisation=facts.organisation)
             log.begin(opening)
-        run = _Run(settings, log, stream, line, facts=facts, observe=observe)
+        parts = _Parts(log, stream, line, facts, stops)
+        run = _Run(settings, parts, resend=resend, observe=observe)
         return await run.to_the_end(remembered, began=began)
 
 
@@ -104,42 +131,78 @@ def _head(log: CheckpointLog) -> Head:
     return log.ledger.head
 
 
+def _may_resend(settings: LoadSettings, facts: Preflight, observe: Observer) -> bool:
+    """Whether the CRM itself would refuse a second record with the same key.
+
+    Raises:
+        UsageError: the module has no such field.
+    """
+    if not settings.key:
+        return False
+    field = facts.module.field(settings.key)
+    if field is None:
+        raise UsageError(
+            f"module {settings.target.module} has no field {settings.key!r}",
+            why="--key takes the API name of a field",
+            hint="Setup > Developer Hub > APIs and SDKs > API Names lists them.",
+        )
+    unique = settings.key_unique or (facts.metadata_read and (field.unique or field.external))
+    if not unique:
+        observe(
+            Warned(
+                f"{settings.key} is not known to be unique in the CRM: a record whose answer is lost will be"
+                " held for a person; if it is unique, say --key-unique"
+            )
+        )
+    elif not facts.user_id:
+        observe(
+            Warned(
+                "the credentials do not say whose they are (scope ZohoCRM.users.READ): a record in doubt"
+                " that turns out to be a duplicate will be held for a person"
+            )
+        )
+    return unique
+
+
+class _Parts(msgspec.Struct, frozen=True):
+    """What a run is given: opened, locked and connected."""
+
+    log: CheckpointLog
+    stream: InputStream
+    line: Connection
+    facts: Preflight
+    stops: StopSignals
+
+
 class _Run:
     """One run of a load whose log is open: from the first attempt to the summary."""
 
-    def __init__(
-        self,
-        settings: LoadSettings,
-        log: CheckpointLog,
-        stream: InputStream,
-        line: Connection,
-        *,
-        facts: Preflight,
-        observe: Observer,
-    ) -> None:
+    def __init__(self, settings: LoadSettings, parts: _Parts, *, resend: bool, observe: Observer) -> None:
         self._settings = settings
-        self._log = log
-        self._stream = stream
-        self._line = line
-        self._facts = facts
+        self._log = parts.log
+        self._stream = parts.stream
+        self._line = parts.line
+        self._facts = parts.facts
+        self._stops = parts.stops
+        self._resend = resend
         self._observe = observe
         self._kept = Kept(settings)
-        self._recorder = Recorder(log, observe, input_bytes_read=lambda: stream.stored_bytes_read)
-        self._pipeline = Pipeline(gate=line.gate, intend=self._intend, concurrency=settings.concurrency)
+        self._recorder = Recorder(parts.log, observe, input_bytes_read=lambda: parts.stream.stored_bytes_read)
+        self._pipeline = Pipeline(gate=parts.line.gate, intend=self._intend, concurrency=settings.concurrency)
         self._reader = self._make_reader()
-        self._resend = self._may_resend()
-        self._signal: signal.Signals | None = None
 
     async def to_the_end(self, remembered: recall.Remembered, *, began: float) -> Finished:
         """Run, seal if all is settled, write the files, sum up."""
         ledger = self._log.ledger
         self._tell_opened()
-        first = recall.unfinished(ledger, remembered, resend=self._resend)
+        first = list(recall.unfinished(ledger, remembered, resend=self._resend))
+        self._stops.first = partial(self._pipeline.stop, drain_s=DRAIN_S)
+        self._stops.second = self._pipeline.abandon
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._watch_signals)
             tasks.start_soon(self._log.keep_synced)
-            await self._pipeline.run(first, self._reader.windows(), deliver=self._deliver())
+            await self._pipeline.run(first, self._reader.windows(), deliver=self._deliver(first))
             tasks.cancel_scope.cancel()
+        self._stops.first = self._stops.second = _finish_writing
         error = self._pipeline.error or self._log.poisoned
         if error is None and self._reader.ended and not ledger.open_records and not self._pipeline.stopping:
             await self._recorder.seal(self._server_time())
@@ -149,25 +212,22 @@ class _Run:
             self._settings,
             run_s=time.monotonic() - began,
             refreshes=self._line.tokens.refreshes,
-            stopped_by=self._stopped_by(error),
+            stopped_by=self._stops.exit_code if error is None else error.exit_code,
         )
         with suppress(LoaderError) if error is not None else nullcontext():
             await anyio.to_thread.run_sync(publish, self._settings, summary, self._observe)
         return Finished(summary, error)
 
-    def _stopped_by(self, error: LoaderError | None) -> ExitCode | None:
-        if error is not None:
-            return error.exit_code
-        return None if self._signal is None else _SIGNAL_EXITS[self._signal]
-
-    def _deliver(self) -> Callable[..., Awaitable[None]]:
+    def _deliver(self, first: Sequence[Attempt]) -> Callable[[Attempt], Awaitable[None]]:
         settings, target = self._settings, self._settings.target
+        in_doubt = [attempt for attempt in first if attempt.in_doubt]
+        shared = shared_keys(settings.key, in_doubt) if settings.key else frozenset()
         line = self._line
-        asker = Asker(target.module, settings.key, self._facts.user_id)
+        asker = Asker(target.module, settings.key, self._log.ledger.user_ids)
         sender = Sender(line.transport.send, line.transport.renew_token, line.gate)
         resolver = CrmResolver(asker, sender, lines_with_ids=self._lines_with_ids)
         delivery = Delivery(
-            DeliverySettings(target.module, settings.key, self._resend, settings.quiet_period_s),
+            DeliverySettings(target.module, settings.key, self._resend, settings.quiet_period_s, shared),
             transport=line.transport,
             recorder=self._kept.beside(self._recorder),
             resolver=resolver,
@@ -193,35 +253,6 @@ class _Run:
         cutter = BatchCutter(check, first_line=line, start=start, number=ledger.next_batch, limit=limit)
         splitter = LineSplitter(settings.line_bytes_max, first_line=line, start=start)
         return Reader(self._stream, splitter, cutter, batches_per_window=settings.concurrency)
-
-    def _may_resend(self) -> bool:
-        """Whether the CRM itself would refuse a second record with the same key."""
-        key = self._settings.key
-        if not key:
-            return False
-        field = self._facts.module.field(key)
-        if field is None:
-            raise UsageError(
-                f"module {self._settings.target.module} has no field {key!r}",
-                why="--key takes the API name of a field",
-                hint="Setup > Developer Hub > APIs and SDKs > API Names lists them.",
-            )
-        unique = self._settings.key_unique or (self._facts.metadata_read and (field.unique or field.external))
-        if not unique:
-            self._observe(
-                Warned(
-                    f"{key} is not known to be unique in the CRM: a record whose answer is lost will be"
-                    " held for a person; if it is unique, say --key-unique"
-                )
-            )
-        if unique and not self._facts.user_id:
-            self._observe(
-                Warned(
-                    "the credentials do not say whose they are (scope ZohoCRM.users.READ): a record in"
-                    " doubt that turns out to be a duplicate will be held for a person"
-                )
-            )
-        return unique
 
     async def _intend(self, window: Window) -> None:
         self._kept.keep_invalid(window)
@@ -265,13 +296,6 @@ class _Run:
             )
         )
 
-    async def _watch_signals(self) -> None:
-        """The first signal lets answers come in, the second does not."""
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async for number in signals:
-                if self._signal is not None:
-                    self._pipeline.abandon()
-                    return
-                self._signal = signal.Signals(number)
-                self._observe(LoadStopping(self._signal.name))
-                self._pipeline.stop()
+
+def _finish_writing() -> None:
+    """Sends are over: writing the files takes a moment and may as well be finished."""

@@ -6,6 +6,7 @@ may be sent but are not settled are at most two windows, and those that rest.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
@@ -19,7 +20,7 @@ from loader.throttle.gate import Gate, GateClosedError
 RESTING_MAX = 100
 """Batches in doubt that rest at once; then no further batch is cut until one is settled."""
 DRAIN_S = 25.0
-"""How long answers are awaited once the load stops: less than the 30 s that Kubernetes gives."""
+"""How long answers are awaited after a signal: less than the 30 s that Kubernetes gives."""
 
 
 class Pipeline:
@@ -61,12 +62,14 @@ class Pipeline:
                 for _ in range(self._concurrency):
                     self._start_worker()
 
-    def stop(self, error: LoaderError | None = None) -> None:
-        """Begin no further call; await the answers under way, for a while."""
+    def stop(self, error: LoaderError | None = None, *, drain_s: float = math.inf) -> None:
+        """Begin no further call; await the answers under way, each as long as a call may take.
+
+        `drain_s` bounds that wait, where somebody will end the process otherwise.
+        """
         self.error = self.error or error
-        if not self.stopping:
-            self.stopping = True
-            self._scope.deadline = anyio.current_time() + DRAIN_S
+        self.stopping = True
+        self._scope.deadline = min(self._scope.deadline, anyio.current_time() + drain_s)
         self._gate.close()
         self._reading.cancel()
         self._wake()

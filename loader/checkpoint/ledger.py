@@ -122,6 +122,7 @@ class Ledger:
         self._retries = 0
         self._credits = 0
         self._opens = 0
+        self._user_ids: set[str] = set()
         self._latest_at = 0.0
         self._earlier_s = 0.0
         self._checksum = 0
@@ -159,6 +160,11 @@ class Ledger:
     @property
     def resumes(self) -> int:
         return max(0, self._opens - 1)
+
+    @property
+    def user_ids(self) -> frozenset[str]:
+        """The users whose credentials this load has used."""
+        return frozenset(self._user_ids)
 
     @property
     def earlier_s(self) -> float:
@@ -253,6 +259,8 @@ class Ledger:
         same_boot = before is not None and entry.boot_id != "" and entry.boot_id == before.boot_id
         self.stop(survived=entry.survived and same_boot)
         self.last_open = entry
+        if entry.user_id:
+            self._user_ids.add(entry.user_id)
         self._opens += 1
         self._latest_at = max(self._latest_at, entry.at)
 

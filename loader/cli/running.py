@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from functools import partial
 
 from loader.cli import errors
 from loader.cli.credentials import read_credentials
 from loader.cli.screen import color_wanted, give, show, width
+from loader.errors import ExitCode
 from loader.report.display import display
 from loader.report.progress import Progress
 from loader.report.summary import render, to_json
@@ -43,6 +45,10 @@ def run_load(
         finished = anyio.run(
             partial(job.load, settings, partial(read_credentials, os.environ), observe=observe, fresh=fresh)
         )
+    if finished.summary.exit_code in (ExitCode.SIGINT, ExitCode.SIGTERM):
+        # The load has stopped as asked; one more signal may not take its exit code away.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
     if not quiet:
         if state.opened is None:
             show(["This load has finished before; nothing was sent."])

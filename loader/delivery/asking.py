@@ -18,6 +18,8 @@ from loader.wire.messages import HttpReply, HttpRequest, NoReply, Reply
 from loader.wire.replies import ExistingRecord, Unreadable, read_existing
 from loader.wire.requests import find_by_values, get_by_ids
 
+TRIES_MAX = 20
+"""Tries at one question while other calls pass; then the records that it is about are held."""
 TIMES_AND_USER = ("Created_Time", "Created_By")
 
 LinesWithIds = Callable[[Collection[str]], Awaitable[Mapping[str, Collection[int]]]]
@@ -29,7 +31,7 @@ class Asker(msgspec.Struct, frozen=True):
 
     module: str
     key: str
-    own_user_id: str
+    own_user_ids: frozenset[str]
 
 
 class Sender(msgspec.Struct, frozen=True):
@@ -63,7 +65,7 @@ class CrmResolver:
             existing=existing,
             keys=keys,
             key_field=self._asker.key,
-            own_user_id=self._asker.own_user_id,
+            own_user_ids=self._asker.own_user_ids,
             doubt_since=doubt_since,
             taken=await self._lines_with_ids({record.id for record in existing}),
             complete=None not in answers,
@@ -94,7 +96,7 @@ class CrmResolver:
         return questions
 
     async def _answer(self, question: HttpRequest) -> Sequence[ExistingRecord] | None:
-        """None: the API will never tell."""
+        """None: the API will not tell."""
         tries = 0
         while True:
             async with self._sender.gate.admit() as place:
@@ -102,9 +104,9 @@ class CrmResolver:
                 answer = _report(place, reply, self._fields)
             if not isinstance(answer, Unreadable):
                 return answer
-            if _refused_for_good(reply, answer):
-                return None
             tries += 1
+            if _refused_for_good(reply, answer) or tries >= TRIES_MAX:
+                return None
             if isinstance(reply, HttpReply) and reply.status == 401:
                 await self._sender.renew_token(reply.token_number)
             await self._sender.gate.rest(delay_s(tries, jitter=0.5))

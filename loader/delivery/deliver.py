@@ -26,7 +26,7 @@ from loader.throttle.gate import Gate, Place
 from loader.wire.messages import HttpReply, HttpRequest, Reply
 from loader.wire.requests import insert
 
-DOUBT_TRIES_MAX = 8
+DOUBT_TRIES_MAX = 30
 """Re-sends of a record in doubt that end in doubt again, before a person is asked."""
 LOCKED_TRIES_MAX = 5
 """Tries at a locked record before it counts as rejected."""
@@ -69,6 +69,8 @@ class DeliverySettings(msgspec.Struct, frozen=True):
     resend: bool
     """The key is unique in the CRM, so a record in doubt that has one may be sent again."""
     quiet_period_s: float
+    shared_keys: frozenset[str] = frozenset()
+    """Keys that several records in doubt bear: whose record the CRM holds cannot be told, so all are held."""
 
 
 class Delivery:
@@ -205,13 +207,13 @@ class Delivery:
         if not self._settings.resend or self._key_reader is None:
             self._hold(attempt, lines, reason)
             return subset(attempt, ())
-        read = self._key_reader.read
-        keyed = [position for position, record in enumerate(attempt.records) if read(record)]
-        known = subset(attempt, keyed)
+        keys = [self._key_reader.read(record) for record in attempt.records]
+        shared = self._settings.shared_keys
+        known = subset(attempt, [place for place, key in enumerate(keys) if key and key not in shared])
         if len(known.lines) < len(attempt.lines):
-            bearing = set(known.lines)
-            without = [line for line in attempt.lines if line not in bearing]
-            self._hold(attempt, without, f"{reason}; the record has no {self._settings.key}")
+            telling = set(known.lines)
+            mute = [line for line in attempt.lines if line not in telling]
+            self._hold(attempt, mute, f"{reason}; its {self._settings.key} does not tell whose record it is")
         if known.lines:
             async with self._rest:
                 await self._gate.rest(self._settings.quiet_period_s)

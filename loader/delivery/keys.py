@@ -6,7 +6,8 @@ CRM holds. The later one waits until the earlier one has its outcome.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 
 import anyio
 import msgspec
@@ -96,3 +97,10 @@ def at_lines(attempt: Attempt, lines: Collection[int]) -> Attempt:
     """The attempt with the records of these lines only."""
     wanted = set(lines)
     return subset(attempt, [place for place, line in enumerate(attempt.lines) if line in wanted])
+
+
+def shared_keys(field: str, attempts: Iterable[Attempt]) -> frozenset[str]:
+    """The keys that more than one record of these attempts bears."""
+    reader = KeyReader(field)
+    seen = Counter(reader.read(record) for attempt in attempts for record in attempt.records)
+    return frozenset(key for key, times in seen.items() if key and times > 1)

@@ -28,8 +28,8 @@ class Evidence(msgspec.Struct, frozen=True):
     keys: Mapping[int, str]
     """The folded key of each claimed line."""
     key_field: str
-    own_user_id: str
-    """Empty: the credentials do not say who they are."""
+    own_user_ids: Collection[str]
+    """Whose credentials this load has used; empty: they do not say whose they are."""
     doubt_since: float
     """When the earliest attempt in doubt was sent; Unix seconds, server's clock."""
     taken: Mapping[str, Collection[int]]
@@ -67,10 +67,12 @@ def _decide_one(claim: Claim, evidence: Evidence, given: set[str]) -> RecordOutc
     for record in candidates:
         if record.id in given or evidence.taken.get(record.id):
             continue
-        if not evidence.own_user_id or not record.created_by_id or record.created_time is None:
+        at = record.created_time
+        if at is not None and at < evidence.doubt_since - CLOCK_SLACK_S:
+            continue
+        if at is None or not evidence.own_user_ids or not record.created_by_id:
             return None
-        by_us = record.created_by_id == evidence.own_user_id
-        if by_us and record.created_time >= evidence.doubt_since - CLOCK_SLACK_S:
+        if record.created_by_id in evidence.own_user_ids:
             return RecordOutcome(claim.line, Outcome.INSERTED, id=record.id, recovered=True)
     if candidates:
         return claim.refusal

@@ -15,7 +15,7 @@ from pathlib import Path
 from loader.errors import DiskError
 from loader.source.lookup import OriginalLine
 
-_HEAD = struct.Struct("<QQII")  # line, offset, byte count, CRC-32 of the bytes
+_HEAD = struct.Struct("<QII")  # line, byte count, CRC-32 of line and bytes
 
 
 class Spool:
@@ -35,9 +35,9 @@ class Spool:
         except OSError as error:
             raise self._refused(error) from None
 
-    def keep(self, line: int, raw: bytes, *, offset: int = 0) -> None:
+    def keep(self, line: int, raw: bytes) -> None:
         """Write one line, without its line end."""
-        frame = _HEAD.pack(line, offset, len(raw), zlib.crc32(raw)) + raw
+        frame = _HEAD.pack(line, len(raw), _checksum(line, raw)) + raw
         try:
             while frame:
                 frame = frame[os.write(self._descriptor, frame) :]
@@ -65,6 +65,10 @@ def spooled(path: Path, wanted: Iterable[int]) -> Iterator[OriginalLine]:
                 yield OriginalLine(line, 0, os.pread(file.fileno(), size, at) + b"\n")
 
 
+def _checksum(line: int, raw: bytes) -> int:
+    return zlib.crc32(raw, line & 0xFFFFFFFF)
+
+
 def _whole_bytes(descriptor: int) -> int:
     """Where the last whole frame ends."""
     return max((at + size for _, (at, size) in _places(descriptor)), default=0)
@@ -74,9 +78,9 @@ def _places(descriptor: int) -> Iterator[tuple[int, tuple[int, int]]]:
     """Line -> where its bytes are; ends at the first frame that is not whole."""
     at = 0
     while len(head := os.pread(descriptor, _HEAD.size, at)) == _HEAD.size:
-        line, _, size, crc = _HEAD.unpack(head)
+        line, size, crc = _HEAD.unpack(head)
         raw = os.pread(descriptor, size, at + _HEAD.size)
-        if len(raw) != size or zlib.crc32(raw) != crc:
+        if len(raw) != size or _checksum(line, raw) != crc:
             return
         yield line, (at + _HEAD.size, size)
         at += _HEAD.size + size

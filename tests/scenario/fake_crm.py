@@ -379,7 +379,7 @@ class World:
     @cached_property
     def delivery(self) -> Delivery:
         resolver = CrmResolver(
-            Asker("Leads", self._key, self._user_id),
+            Asker("Leads", self._key, frozenset({self._user_id} - {""})),
             Sender(self.crm.send, self.crm.renew_token, self.gate),
             lines_with_ids=self.recorder.lines_with_ids,
         )

@@ -12,7 +12,7 @@ from loader.checkpoint.ledger import DamagedLogError
 from loader.checkpoint.recorder import OUTCOME_BYTES_RESERVED, Recorder
 from loader.errors import DiskError, LoaderError
 from loader.events import RecordsHeld, WindowIntended
-from loader.outcomes import Outcome, RecordOutcome, Settlement
+from loader.outcomes import ErrorCount, Outcome, RecordOutcome, Settlement
 from loader.records import Attempt, Batch, InvalidLine, Span, Window
 from tests.unit.checkpoint_samples import (
     LOG,
@@ -116,7 +116,7 @@ async def test_what_a_window_holds_beside_records_is_told() -> None:
     )
     await book.intend(Window([mixed]))
     await book.intend(Window([]))
-    assert events == [WindowIntended(2, 1, 1, 40, 77)]
+    assert events == [WindowIntended(2, 1, 1, 40, 77, [ErrorCount("NOT_JSON", "", 1)])]
 
 
 @pytest.mark.parametrize("history", ["in flight", "in doubt", "not applied after doubt"])

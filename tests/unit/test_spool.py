@@ -54,26 +54,23 @@ def test_only_its_owner_may_read_it(path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("cut", range(1, 27))
+@pytest.mark.parametrize("cut", range(1, 19))
 def test_a_torn_last_line_is_not_given_out_and_hides_no_line_kept_later(path: Path, cut: int) -> None:
     keep(path, (1, b"one"), (2, b"two"))
-    assert path.stat().st_size == 2 * 27
+    assert path.stat().st_size == 2 * 19
     os.truncate(path, path.stat().st_size - cut)
     assert read(path, 1, 2) == {1: b"one\n"}
     keep(path, (3, b"three"))
     assert read(path, 1, 2, 3) == {1: b"one\n", 3: b"three\n"}
 
 
-@pytest.mark.parametrize("place", [0, 16, 20, 26])
+@pytest.mark.parametrize("place", [0, 8, 12, 18])
 def test_a_damaged_line_is_never_given_out_wrong(path: Path, place: int) -> None:
     keep(path, (1, b"one"))
     raw = bytearray(path.read_bytes())
     raw[place] ^= 1
     path.write_bytes(raw)
-    given = read(path, 1)
-    assert given in ({}, {1: b"one\n"})
-    if place >= 16:
-        assert given == {}
+    assert read(path, 0, 1) == {}
 
 
 def test_a_full_disk_is_told_with_a_way_on(path: Path) -> None:
