@@ -28,7 +28,7 @@ class Evidence(msgspec.Struct, frozen=True):
     keys: Mapping[int, str]
     """The folded key of each claimed line."""
     key_field: str
-    own_user_ids: Collection[str]
+    own_user_ids: frozenset[str]
     """Whose credentials this load has used; empty: they do not say whose they are."""
     doubt_since: float
     """When the earliest attempt in doubt was sent; Unix seconds, server's clock."""

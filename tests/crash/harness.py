@@ -313,3 +313,13 @@ def pack(path: Path) -> Path:
     with path.open("rb") as source, gzip.open(packed, "wb", compresslevel=1) as stream:
         shutil.copyfileobj(source, stream)
     return packed
+
+
+def wait_until_still(count: Callable[[], int], *, for_s: float = 0.5) -> None:
+    """Until a number has not changed for a while: what a killed process sent may still be on its way."""
+    seen, since = count(), time.monotonic()
+    while time.monotonic() - since < for_s:
+        time.sleep(0.02)
+        now = count()
+        if now != seen:
+            seen, since = now, time.monotonic()

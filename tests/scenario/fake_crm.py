@@ -353,6 +353,7 @@ class World:
         patience_s: float = 300.0,
         quiet_period_s: float = 30.0,
         user_id: str = US,
+        shared_keys: frozenset[str] = frozenset(),
     ) -> None:
         self.crm = crm
         self.concurrency = concurrency
@@ -364,6 +365,7 @@ class World:
         self._patience_s = patience_s
         self._quiet_period_s = quiet_period_s
         self._user_id = user_id
+        self._shared_keys = shared_keys
 
     # These belong to an event loop: they are made within one, at their first use.
 
@@ -384,7 +386,7 @@ class World:
             lines_with_ids=self.recorder.lines_with_ids,
         )
         return Delivery(
-            DeliverySettings("Leads", self._key, self._resend, self._quiet_period_s),
+            DeliverySettings("Leads", self._key, self._resend, self._quiet_period_s, self._shared_keys),
             transport=self.crm,
             recorder=self.recorder,
             resolver=resolver,

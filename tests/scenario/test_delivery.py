@@ -11,6 +11,7 @@ import pytest
 
 from loader import pipeline as pipeline_module
 from loader.delivery.deliver import DOUBT_TRIES_MAX, LOCKED_TRIES_MAX
+from loader.delivery.keys import shared_keys
 from loader.errors import CredentialsError, LoaderError, NotNowError, UsageError
 from loader.events import GatePaused, GateReopened
 from loader.outcomes import Outcome
@@ -33,11 +34,11 @@ from tests.scenario.fake_crm import (
 THREE_BATCHES = (leads(1, 2), leads(3, 2), leads(5, 2))
 
 
-def run(world: World, batches: Sequence[Sequence[Record]]) -> float:
+def run(world: World, batches: Sequence[Sequence[Record]], *, first: Sequence[Attempt] = ()) -> float:
     """Load them; the virtual seconds that it took."""
 
     async def main() -> float:
-        await world.load(batches)
+        await world.load(batches, first=first)
         return anyio.current_time()
 
     return virtual_time.run(main)
@@ -165,6 +166,20 @@ def test_a_record_without_a_key_is_held_while_its_neighbours_are_resolved() -> N
     assert "Email does not tell" in world.recorder.held[2]
     assert world.crm.inserts == [[1, 2, 3], [1, 3]]
     require_sound(world)
+
+
+def test_records_in_doubt_that_share_a_key_are_held_since_nothing_tells_them_apart() -> None:
+    twins = [lead(1, email="twin@x.eu"), lead(5, email=" TWIN@x.eu ")]
+    first = [
+        attempt_of([twins[0], lead(2)], batch=1, in_doubt=True),
+        attempt_of([twins[1]], batch=2, in_doubt=True),
+    ]
+    shared = shared_keys("Email", first)
+    assert shared == {"twin@x.eu"}
+    world = World(FakeCrm(unique="Email"), key="Email", shared_keys=shared)
+    run(world, [], first=first)
+    assert sorted(world.recorder.held) == [1, 5]
+    assert world.crm.inserts == [[2]]
 
 
 def test_two_lost_answers_in_a_row_are_one_doubt_that_began_with_the_first() -> None:

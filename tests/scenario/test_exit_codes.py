@@ -78,6 +78,22 @@ def test_an_unknown_module_is_a_usage_error(desk: Desk) -> None:
     refused(replace(desk, module="Leeds"), 2, "Leeds")
 
 
+def test_a_key_that_the_module_does_not_have_is_a_usage_error_and_leaves_no_load_behind(desk: Desk) -> None:
+    refused(replace(desk, flags=(*FLAGS, "--key", "Legacy_Id")), 2, "Legacy_Id")
+    assert not desk.load_dir.exists()
+
+
+def test_a_signal_before_anything_was_sent_gives_its_exit_code(desk: Desk) -> None:
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):  # connections are taken, and nothing is ever answered
+        silent = replace(desk, crm=replace(desk.crm, url=f"http://127.0.0.1:{port}"))
+        with silent.spawned(silent.load_command()) as process:
+            time.sleep(1.5)
+            process.terminate()
+            assert process.wait(10) == 143
+    assert not desk.load_dir.exists()
+
+
 def test_a_missing_input_is_a_usage_error(desk: Desk) -> None:
     calls = desk.crm.database.calls
     refused(replace(desk, input=desk.directory / "no-such-file.ndjson"), 2, "no-such-file.ndjson")

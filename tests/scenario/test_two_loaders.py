@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.crash.harness import BATCH, CONCURRENCY, Desk, sandbox, wait_for, write_leads
+from tests.crash.harness import BATCH, CONCURRENCY, Desk, sandbox, wait_for, wait_until_still, write_leads
 
 SEED = int(os.environ.get("CRASH_SEED", "1"))
 COUNT = 2_000
@@ -85,7 +84,6 @@ def kill_in_the_middle(desk: Desk) -> None:
         wait_for(lambda: desk.crm.database.insert_calls >= 6 or process.poll() is not None)
         os.kill(process.pid, signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL, "the load ended before its kill"
-    time.sleep(0.2)  # the sandbox ends the calls of the killed loader: they are no calls of the next one
 
 
 def edit_in_place(path: Path) -> None:
@@ -118,6 +116,7 @@ def test_a_killed_load_does_not_go_on_with_a_changed_input(
     desk: Desk, change: Callable[[Path], None]
 ) -> None:
     kill_in_the_middle(desk)
+    wait_until_still(lambda: desk.crm.database.calls)
     calls = desk.crm.database.calls
     log = (desk.load_dir / "checkpoint.log").read_bytes()
     kept = desk.input.read_bytes()

@@ -11,7 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.harness import BATCH, CONCURRENCY, Crm, Desk, lead, pack, sandbox, wait_for, write_leads
+from tests.crash.harness import (
+    BATCH,
+    CONCURRENCY,
+    Crm,
+    Desk,
+    lead,
+    pack,
+    sandbox,
+    wait_for,
+    wait_until_still,
+    write_leads,
+)
 from tests.crash.oracle import Line, lines_of, stored_lines
 
 SEED = int(os.environ.get("CRASH_SEED", "1"))
@@ -108,6 +119,7 @@ def kill_a_pipe(desk: Desk) -> None:
         wait_for(lambda: database.insert_calls >= 6 or process.poll() is not None)
         os.kill(process.pid, signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL, "the load ended before its kill"
+    wait_until_still(lambda: database.calls)
 
 
 class MixedInput:

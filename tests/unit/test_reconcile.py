@@ -37,12 +37,12 @@ def existing(
 def evidence(
     *records: ExistingRecord,
     key: str = "a@x.eu",
-    user: str = US,
+    users: frozenset[str] = frozenset({US}),
     taken: Mapping[str, Collection[int]] | None = None,
     complete: bool = True,
 ) -> Evidence:
     keys = {8: key, 9: key}
-    return Evidence(records, keys, "Email", user, SINCE, taken or {}, complete)
+    return Evidence(records, keys, "Email", users, SINCE, taken or {}, complete)
 
 
 # name: (claim, evidence, what it comes to)
@@ -56,8 +56,18 @@ CASES: Mapping[str, tuple[Claim, Evidence, str]] = {
         OURS,
     ),
     "created by us before the slack": (claim(), evidence(existing(at=SINCE - CLOCK_SLACK_S - 0.001)), THEIRS),
+    "created by another user whose credentials this load has used": (
+        claim(),
+        evidence(existing(by=THEM), users=frozenset({US, THEM})),
+        OURS,
+    ),
+    "created before the attempt, whoever we are": (
+        claim(),
+        evidence(existing(at=SINCE - 60), users=frozenset()),
+        THEIRS,
+    ),
     "created by somebody else at the attempt's time": (claim(), evidence(existing(by=THEM)), THEIRS),
-    "nobody told who we are": (claim(), evidence(existing(), user=""), UNKNOWN),
+    "nobody told who we are": (claim(), evidence(existing(), users=frozenset()), UNKNOWN),
     "the answer does not say who made it": (claim(), evidence(existing(by="")), UNKNOWN),
     "the answer does not say when it was made": (claim(), evidence(existing(at=None)), UNKNOWN),
     "another line of this load has that id": (claim(), evidence(existing(), taken={ID: [3]}), THEIRS),
@@ -98,7 +108,11 @@ CASES: Mapping[str, tuple[Claim, Evidence, str]] = {
         UNKNOWN,
     ),
     "refused, and there is no key to ask by": (claim(REJECTED, ids=()), evidence(key=""), UNKNOWN),
-    "refused, and nobody told who we are": (claim(REJECTED, ids=()), evidence(existing(), user=""), UNKNOWN),
+    "refused, and nobody told who we are": (
+        claim(REJECTED, ids=()),
+        evidence(existing(), users=frozenset()),
+        UNKNOWN,
+    ),
 }
 
 
@@ -128,7 +142,7 @@ def test_one_existing_record_is_given_to_one_line_only() -> None:
 
 def test_an_unknown_line_does_not_keep_the_others_open() -> None:
     keys = {8: "a@x.eu", 9: "b@x.eu"}
-    known = Evidence([existing()], keys, "Email", US, SINCE, {})
+    known = Evidence([existing()], keys, "Email", frozenset({US}), SINCE, {})
     decided = decide([claim(), claim(line=9, ids=(OTHER,))], known)
     assert [one.line for one in decided.outcomes] == [8]
     assert list(decided.open) == [9]
