@@ -1,0 +1,188 @@
+"""One run of a load whose log is open: the parts are built, run and summed up.
+
+What is known about the service and the input comes from `job`; how each part works is the part's own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext, suppress
+from functools import partial
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from loader import recall
+from loader.aftermath import Kept, publish, summary_of
+from loader.checkpoint import scan
+from loader.checkpoint.log import CheckpointLog
+from loader.checkpoint.recorder import Recorder
+from loader.connection import Connection
+from loader.delivery.asking import Asker, CrmResolver, Sender
+from loader.delivery.deliver import Delivery, DeliverySettings
+from loader.delivery.keys import shared_keys
+from loader.errors import (
+    LoaderError,
+    TooManyRejectedError,
+)
+from loader.events import LoadOpened, Observer
+from loader.outcomes import Outcome
+from loader.pipeline import DRAIN_S, Pipeline
+from loader.preflight import Preflight
+from loader.records import Attempt, Window
+from loader.report.summary import Summary
+from loader.schema.check import Checker
+from loader.schema.fields import Module
+from loader.settings import LoadSettings
+from loader.signals import StopSignals
+from loader.source.batches import BatchCutter
+from loader.source.lines import LineSplitter
+from loader.source.reader import Reader
+from loader.source.streams import InputStream
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """How a run of the load ended."""
+
+    summary: Summary
+    error: LoaderError | None
+    """Why it stopped before its end, if it did."""
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What a run is given: opened, locked and connected."""
+
+    log: CheckpointLog
+    stream: InputStream
+    line: Connection
+    facts: Preflight
+    stops: StopSignals
+
+
+class Run:
+    """One run of a load whose log is open: from the first attempt to the summary."""
+
+    def __init__(self, settings: LoadSettings, parts: Parts, *, resend: bool, observe: Observer) -> None:
+        self._settings = settings
+        self._log = parts.log
+        self._stream = parts.stream
+        self._line = parts.line
+        self._facts = parts.facts
+        self._stops = parts.stops
+        self._resend = resend
+        self._observe = observe
+        self._kept = Kept(settings)
+        self._recorder = Recorder(parts.log, observe, input_bytes_read=lambda: parts.stream.stored_bytes_read)
+        self._pipeline = Pipeline(gate=parts.line.gate, intend=self._intend, concurrency=settings.concurrency)
+        self._reader = self._make_reader()
+
+    async def to_the_end(self, remembered: recall.Remembered, *, began: float) -> Finished:
+        """Run, seal if all is settled, write the files, sum up."""
+        ledger = self._log.ledger
+        self._tell_opened()
+        first = list(recall.unfinished(ledger, remembered, resend=self._resend))
+        self._stops.first = partial(self._pipeline.stop, drain_s=DRAIN_S)
+        self._stops.second = self._pipeline.abandon
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._log.keep_synced)
+            await self._pipeline.run(first, self._reader.windows(), deliver=self._deliver(first))
+            tasks.cancel_scope.cancel()
+        self._stops.first = self._stops.second = _finish_writing
+        error = self._pipeline.error or self._log.poisoned
+        if error is None and self._reader.ended and not ledger.open_records and not self._pipeline.stopping:
+            await self._recorder.seal(self._server_time())
+        self._kept.close()
+        summary = summary_of(
+            ledger,
+            self._settings,
+            run_s=time.monotonic() - began,
+            refreshes=self._line.tokens.refreshes,
+            stopped_by=self._stops.exit_code if error is None else error.exit_code,
+        )
+        with suppress(LoaderError) if error is not None else nullcontext():
+            await anyio.to_thread.run_sync(publish, self._settings, summary, self._observe)
+        return Finished(summary, error)
+
+    def _deliver(self, first: Sequence[Attempt]) -> Callable[[Attempt], Awaitable[None]]:
+        settings, target = self._settings, self._settings.target
+        in_doubt = [attempt for attempt in first if attempt.in_doubt]
+        shared = shared_keys(settings.key, in_doubt) if settings.key else frozenset()
+        line = self._line
+        asker = Asker(target.module, settings.key, self._log.ledger.user_ids)
+        sender = Sender(line.transport.send, line.transport.renew_token, line.gate)
+        resolver = CrmResolver(asker, sender, lines_with_ids=self._lines_with_ids)
+        delivery = Delivery(
+            DeliverySettings(target.module, settings.key, self._resend, settings.quiet_period_s, shared),
+            transport=line.transport,
+            recorder=self._kept.beside(self._recorder),
+            resolver=resolver,
+            gate=line.gate,
+            observe=self._observe,
+            server_time=self._server_time,
+            rest=self._pipeline.rest,
+        )
+
+        async def deliver_and_count(attempt: Attempt) -> None:
+            await delivery.deliver(attempt)
+            self._require_few_rejected()
+
+        return deliver_and_count
+
+    def _make_reader(self) -> Reader:
+        settings, ledger = self._settings, self._log.ledger
+        # Without the check too, a line that is no JSON object would break its neighbours' call.
+        module = self._facts.module if settings.check else Module(settings.target.module, ())
+        limit = None if settings.limit is None else max(0, settings.limit - ledger.records)
+        line, start = ledger.next_line, ledger.next_offset
+        check = self._kept.watch(Checker(module).problems)
+        cutter = BatchCutter(check, first_line=line, start=start, number=ledger.next_batch, limit=limit)
+        splitter = LineSplitter(settings.line_bytes_max, first_line=line, start=start)
+        return Reader(self._stream, splitter, cutter, batches_per_window=settings.concurrency)
+
+    async def _intend(self, window: Window) -> None:
+        self._kept.keep_invalid(window)
+        await self._recorder.intend(window)
+        self._require_few_rejected()
+
+    def _require_few_rejected(self) -> None:
+        allowed = self._settings.max_rejected
+        if allowed is None:
+            return
+        tally = self._log.ledger.tally()
+        refused = tally.rejected + tally.invalid
+        if allowed.exceeded_by(refused, of=tally.records - tally.pending - tally.in_doubt):
+            raise TooManyRejectedError(
+                f"{refused:,} records were refused, more than --max-rejected allows",
+                why=", ".join(f"{one.code} {one.field} {one.count:,}" for one in tally.errors[:3]),
+                hint=f"See why: loader results {self._settings.load_dir} --failed",
+            )
+
+    async def _lines_with_ids(self, ids: Collection[str]) -> Mapping[str, Collection[int]]:
+        if not ids:
+            return {}
+        return await anyio.to_thread.run_sync(partial(scan.find_ids, self._log.path, ids))
+
+    def _server_time(self) -> float:
+        return time.time() + self._facts.clock_offset_s
+
+    def _tell_opened(self) -> None:
+        ledger, target = self._log.ledger, self._settings.target
+        tally = ledger.tally()
+        assert ledger.head is not None
+        self._observe(
+            LoadOpened(
+                ledger.head.load_id,
+                target.module,
+                target.api_url.partition("://")[2],
+                self._settings.input,
+                self._stream.stored_bytes,
+                ledger.resumes,
+                {outcome: tally.count(outcome) for outcome in Outcome},
+            )
+        )
+
+
+def _finish_writing() -> None:
+    """Sends are over: writing the files takes a moment and may as well be finished."""
