@@ -85,12 +85,14 @@ def test_a_key_that_the_module_does_not_have_is_a_usage_error_and_leaves_no_load
 
 def test_a_signal_before_anything_was_sent_gives_its_exit_code(desk: Desk) -> None:
     port = free_port()
-    with socket.create_server(("127.0.0.1", port)):  # connections are taken, and nothing is ever answered
+    with socket.create_server(("127.0.0.1", port)) as listener:  # what comes is never answered
+        listener.settimeout(20)
         silent = replace(desk, crm=replace(desk.crm, url=f"http://127.0.0.1:{port}"))
         with silent.spawned(silent.load_command()) as process:
-            time.sleep(1.5)
+            connection, _ = listener.accept()
             process.terminate()
             assert process.wait(10) == 143
+            connection.close()
     assert not desk.load_dir.exists()
 
 
