@@ -11,7 +11,7 @@ import msgspec
 
 from loader.checkpoint.ledger import Ledger
 from loader.checkpoint.results import outcomes_in_order
-from loader.delivery.deliver import Recorder
+from loader.delivery.account import Recorder
 from loader.directory import log_path
 from loader.errors import ExitCode
 from loader.events import Observer, Warned
@@ -73,6 +73,8 @@ class _KeepingRecorder:
         self._spool = spool
         self.sent = recorder.sent
         self.not_applied = recorder.not_applied
+        self.resolve = recorder.resolve
+        self.intend_again = recorder.intend_again
 
     def settle(self, attempt: Attempt, settlement: Settlement) -> None:
         self._keep(attempt, {one.line for one in settlement.others if one.outcome is Outcome.REJECTED})

@@ -6,8 +6,9 @@ Composition only; each part's behaviour is in `client` and `throttle`.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Final
 
 import msgspec
 
@@ -19,6 +20,32 @@ from loader.preflight import Service
 from loader.settings import Credentials, LoadSettings, Target
 from loader.throttle.gate import Gate, GateSettings
 from loader.wire.oauth import DATA_CENTRES
+
+
+class SteadyClock:
+    """Unix seconds by this machine's clock as it stood at the start; whoever sets that clock changes nothing.
+
+    The offset to the server's clock is learnt once. Were the wall clock set back or forward afterwards, the
+    times of attempts would be wrong, and with them whose a duplicate is.
+    """
+
+    def __init__(
+        self, *, wall: Callable[[], float] = time.time, running: Callable[[], float] | None = None
+    ) -> None:
+        self._running = running or _running_s
+        self._epoch = wall() - self._running()
+
+    def __call__(self) -> float:
+        return self._epoch + self._running()
+
+
+def _running_s() -> float:
+    """Seconds that go on while the machine sleeps, where the system counts them."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+steady_time: Final = SteadyClock()
+"""The clock of this process."""
 
 
 class Connection(msgspec.Struct, frozen=True):
@@ -50,7 +77,7 @@ async def connect(
         target.api_url, tokens, timeout_s=settings.timeout_s, connections=settings.concurrency
     )
     async with accounts, transport:
-        service = Service(transport.send, transport.renew_token, gate, host, time.time)
+        service = Service(transport.send, transport.renew_token, gate, host, steady_time)
         yield Connection(transport, tokens, gate, service)
 
 

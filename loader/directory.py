@@ -63,6 +63,7 @@ def create(settings: LoadSettings, opening: Opening, *, organisation: str) -> Ch
             "pace": msgspec.json.encode(_pace_of(settings)).decode(),
         },
         input=opening.input,
+        stamp=settings.stamp,
     )
     return CheckpointLog.create(log_path(settings.load_dir), head, opening)
 
@@ -113,6 +114,7 @@ def require_same_target(head: Head, settings: LoadSettings) -> None:
         ("module", head.module, settings.target.module),
         ("host", head.api_url, settings.target.api_url),
         ("--limit", head.limit, settings.limit),
+        ("--stamp", head.stamp, settings.stamp),
     )
     for what, before, now in told:
         if before != now:
@@ -149,11 +151,7 @@ def recorded_settings(load_dir: Path) -> LoadSettings:
     if path.is_file():
         head = next((entry for _, entry in scan.scan(path) if isinstance(entry, Head)), None)
     if head is None:
-        raise UsageError(
-            f"there is no load in {load_dir}",
-            why=f"{path} {'holds no load' if path.exists() else 'does not exist'}",
-            hint="To begin one: loader load FILE --module NAME",
-        )
+        raise no_load(load_dir)
     pace = msgspec.json.decode(head.options.get("pace", "{}"), type=_Pace)
     return LoadSettings(
         input=head.input.name,
@@ -161,9 +159,20 @@ def recorded_settings(load_dir: Path) -> LoadSettings:
         target=Target(head.module, head.api_url, head.options.get("accounts_url", "")),
         key=head.key,
         key_unique=bool(head.key_unique),
+        stamp=head.stamp,
         limit=head.limit,
         check=head.check,
         **msgspec.structs.asdict(pace),
+    )
+
+
+def no_load(load_dir: Path) -> UsageError:
+    """Why nothing can be done with a directory that is no load directory."""
+    path = log_path(load_dir)
+    return UsageError(
+        f"there is no load in {load_dir}",
+        why=f"{path} {'holds no load' if path.exists() else 'does not exist'}",
+        hint="To begin one: loader load FILE --module NAME",
     )
 
 

@@ -16,14 +16,13 @@ from loader import directory, preflight, recall
 from loader.aftermath import summary_of
 from loader.checkpoint.entries import Head
 from loader.checkpoint.log import CheckpointLog, Opening
-from loader.connection import connect, require_same_data_centre
+from loader.connection import connect, require_same_data_centre, steady_time
 from loader.errors import (
     LoaderError,
-    UsageError,
 )
-from loader.events import Observer, Warned
-from loader.preflight import Preflight
+from loader.events import Observer
 from loader.run import Finished, Parts, Run
+from loader.rungs import rung_of
 from loader.settings import Credentials, LoadSettings
 from loader.signals import StoppedError, StopSignals
 from loader.source.streams import open_input
@@ -35,10 +34,12 @@ async def load(
     *,
     observe: Observer,
     fresh: bool = False,
+    only_doubts: bool = False,
 ) -> Finished:
     """Begin a load, or go on with it where its log says; `fresh` sets aside what is in its directory.
 
-    `credentials` is called only where there is something to send.
+    `only_doubts` settles what is in doubt and sends nothing else. `credentials` is called only where there
+    is something to send.
 
     Raises:
         LoaderError: nothing was begun, and no record was sent.
@@ -50,7 +51,9 @@ async def load(
         async with anyio.create_task_group() as watching:
             watching.start_soon(stops.watch)
             try:
-                finished = await _load(settings, credentials, observe, stops, fresh=fresh)
+                finished = await _load(
+                    settings, credentials, observe, stops, fresh=fresh, only_doubts=only_doubts
+                )
             except LoaderError as reason:  # a task group would wrap it
                 error = reason
             watching.cancel_scope.cancel()
@@ -69,6 +72,7 @@ async def _load(
     stops: StopSignals,
     *,
     fresh: bool,
+    only_doubts: bool,
 ) -> Finished:
     began = time.monotonic()
     identity = recall.identity_of(settings)
@@ -79,61 +83,29 @@ async def _load(
         if log is not None:
             stack.callback(log.close)
             directory.require_same_target(_head(log), settings)
+        elif only_doubts:
+            raise directory.no_load(settings.load_dir)
         stream = await stack.enter_async_context(await open_input(settings.input))
         remembered: recall.Remembered = {}
         if log is not None:
             remembered = await recall.compare(stream, log.ledger, settings, identity=identity)
-            if log.ledger.sealed:
+            if log.ledger.sealed or (only_doubts and not log.ledger.open_records):
                 return Finished(summary_of(log.ledger, settings), None)
         line = await stack.enter_async_context(connect(settings, credentials(), observe))
         facts = await preflight.ask(line.service, settings.target.module, observe=observe)
         require_same_data_centre(settings.target, line.tokens.api_domain)
-        resend = _may_resend(settings, facts, observe)
-        opening = Opening(recall.recorded(identity), time.time() + facts.clock_offset_s, facts.user_id)
+        rung = rung_of(settings, facts, observe)
+        opening = Opening(recall.recorded(identity), steady_time() + facts.clock_offset_s, facts.user_id)
         if log is None:
             log = directory.create(settings, opening, organisation=facts.organisation)
             stack.callback(log.close)
         else:
             directory.require_same_organisation(_head(log), settings, organisation=facts.organisation)
             log.begin(opening)
-        parts = Parts(log, stream, line, facts, stops)
-        run = Run(settings, parts, resend=resend, observe=observe)
-        return await run.to_the_end(remembered, began=began)
+        run = Run(settings, Parts(rung, log, stream, line, facts, stops), observe=observe)
+        return await run.to_the_end(remembered, began=began, only_doubts=only_doubts)
 
 
 def _head(log: CheckpointLog) -> Head:
     assert log.ledger.head is not None, "an open log has a head"
     return log.ledger.head
-
-
-def _may_resend(settings: LoadSettings, facts: Preflight, observe: Observer) -> bool:
-    """Whether the CRM itself would refuse a second record with the same key.
-
-    Raises:
-        UsageError: the module has no such field.
-    """
-    if not settings.key:
-        return False
-    field = facts.module.field(settings.key)
-    if field is None:
-        raise UsageError(
-            f"module {settings.target.module} has no field {settings.key!r}",
-            why="--key takes the API name of a field",
-            hint="Setup > Developer Hub > APIs and SDKs > API Names lists them.",
-        )
-    unique = settings.key_unique or (facts.metadata_read and (field.unique or field.external))
-    if not unique:
-        observe(
-            Warned(
-                f"{settings.key} is not known to be unique in the CRM: a record whose answer is lost will be"
-                " held for a person; if it is unique, say --key-unique"
-            )
-        )
-    elif not facts.user_id:
-        observe(
-            Warned(
-                "the credentials do not say whose they are (scope ZohoCRM.users.READ): a record in doubt"
-                " that turns out to be a duplicate will be held for a person"
-            )
-        )
-    return unique

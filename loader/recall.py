@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import msgspec
+
 from loader.checkpoint import ranges, scan
 from loader.checkpoint.entries import InputIdentity as RecordedInput
 from loader.checkpoint.ledger import Ledger, OpenBatch
@@ -66,7 +68,7 @@ async def compare(
 
 def _may_send(batch: OpenBatch, settings: LoadSettings) -> bool:
     """Held records are sent again only where a key can tell whose they are."""
-    return bool(settings.key) or batch.held != batch.open
+    return bool(settings.key or settings.stamp) or batch.held != batch.open
 
 
 def _recalls(
@@ -106,21 +108,26 @@ def _require_same_size(
         )
 
 
-def unfinished(ledger: Ledger, remembered: Remembered, *, resend: bool) -> Iterator[Attempt]:
-    """The attempts that a resume begins with: what is in doubt first, then what was never sent.
+def unfinished(ledger: Ledger, remembered: Remembered, *, keyed: bool) -> Iterator[Attempt]:
+    """The attempts that a resume begins with: what is in doubt first, then what is not applied.
 
-    Records in doubt come without their bytes where nothing can be sent for them (`resend` is off).
+    Without a key, records that are held already stay out, and those in doubt come without their bytes.
     """
-    never_sent: list[Attempt] = []
+    not_applied: list[Attempt] = []
     for batch in ledger.open_batches():
         raw = remembered.get(batch.number)
         for doubt in batch.doubts:
-            lines = doubt.lines if resend else ranges.difference(doubt.lines, batch.held)
+            lines = doubt.lines if keyed else ranges.difference(doubt.lines, batch.held)
             if lines:
                 yield _attempt(batch, lines, raw, since=doubt.since)
-        if batch.allowed and raw is not None:
-            never_sent.append(_attempt(batch, batch.allowed, raw))
-    yield from never_sent
+        if raw is None:
+            continue
+        if batch.released:
+            again = _attempt(batch, batch.released, raw)
+            not_applied.append(msgspec.structs.replace(again, resolved=True))
+        if batch.allowed:
+            not_applied.append(_attempt(batch, batch.allowed, raw))
+    yield from not_applied
 
 
 def _attempt(

@@ -73,3 +73,5 @@ class Attempt(msgspec.Struct, frozen=True):
     doubt_since: float = 0.0
     """When in doubt: when the earliest attempt that may have been applied was sent; Unix seconds by the
     server's clock."""
+    resolved: bool = False
+    """These records were in doubt, are not applied, and have to be intended again before they are sent."""

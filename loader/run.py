@@ -6,7 +6,7 @@ What is known about the service and the input comes from `job`; how each part wo
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from functools import partial
 
@@ -19,10 +19,13 @@ from loader.aftermath import Kept, publish, summary_of
 from loader.checkpoint import scan
 from loader.checkpoint.log import CheckpointLog
 from loader.checkpoint.recorder import Recorder
-from loader.connection import Connection
+from loader.connection import Connection, steady_time
+from loader.delivery.account import Account
 from loader.delivery.asking import Asker, CrmResolver, Sender
-from loader.delivery.deliver import Delivery, DeliverySettings
-from loader.delivery.keys import shared_keys
+from loader.delivery.deliver import Delivery
+from loader.delivery.doubts import Doubts, DoubtSettings, Rung
+from loader.delivery.keys import KeyReader, OpenKeys, shared_keys
+from loader.delivery.stamp import Stamp
 from loader.errors import (
     LoaderError,
     TooManyRejectedError,
@@ -35,9 +38,10 @@ from loader.records import Attempt, Window
 from loader.report.summary import Summary
 from loader.schema.check import Checker
 from loader.schema.fields import Module
+from loader.schema.problems import STAMP_TAKEN, Problem
 from loader.settings import LoadSettings
 from loader.signals import StopSignals
-from loader.source.batches import BatchCutter
+from loader.source.batches import BatchCutter, Check
 from loader.source.lines import LineSplitter
 from loader.source.reader import Reader
 from loader.source.streams import InputStream
@@ -54,6 +58,7 @@ class Finished(msgspec.Struct, frozen=True):
 class Parts(msgspec.Struct, frozen=True):
     """What a run is given: opened, locked and connected."""
 
+    rung: Rung
     log: CheckpointLog
     stream: InputStream
     line: Connection
@@ -64,30 +69,42 @@ class Parts(msgspec.Struct, frozen=True):
 class Run:
     """One run of a load whose log is open: from the first attempt to the summary."""
 
-    def __init__(self, settings: LoadSettings, parts: Parts, *, resend: bool, observe: Observer) -> None:
+    def __init__(self, settings: LoadSettings, parts: Parts, *, observe: Observer) -> None:
         self._settings = settings
         self._log = parts.log
         self._stream = parts.stream
         self._line = parts.line
         self._facts = parts.facts
         self._stops = parts.stops
-        self._resend = resend
+        self._rung = parts.rung
         self._observe = observe
+        head = parts.log.ledger.head
+        assert head is not None, "an open log has a head"
+        self._stamp = Stamp(settings.stamp, head.load_id) if settings.stamp else None
         self._kept = Kept(settings)
         self._recorder = Recorder(parts.log, observe, input_bytes_read=lambda: parts.stream.stored_bytes_read)
         self._pipeline = Pipeline(gate=parts.line.gate, intend=self._intend, concurrency=settings.concurrency)
         self._reader = self._make_reader()
 
-    async def to_the_end(self, remembered: recall.Remembered, *, began: float) -> Finished:
-        """Run, seal if all is settled, write the files, sum up."""
+    async def to_the_end(
+        self, remembered: recall.Remembered, *, began: float, only_doubts: bool = False
+    ) -> Finished:
+        """Run, seal if all is settled, write the files, sum up.
+
+        `only_doubts`: settle what is in doubt; send nothing else, whether it was sent before or not.
+        """
         ledger = self._log.ledger
         self._tell_opened()
-        first = list(recall.unfinished(ledger, remembered, resend=self._resend))
+        first = list(recall.unfinished(ledger, remembered, keyed=self._rung is not Rung.HOLD))
+        windows = self._reader.windows()
+        if only_doubts:
+            first = [attempt for attempt in first if attempt.in_doubt]
+            windows = _none_of(windows)
         self._stops.first = partial(self._pipeline.stop, drain_s=DRAIN_S)
         self._stops.second = self._pipeline.abandon
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._log.keep_synced)
-            await self._pipeline.run(first, self._reader.windows(), deliver=self._deliver(first))
+            await self._pipeline.run(first, windows, deliver=self._deliver(first))
             tasks.cancel_scope.cancel()
         self._stops.first = self._stops.second = _finish_writing
         error = self._pipeline.error or self._log.poisoned
@@ -106,22 +123,18 @@ class Run:
         return Finished(summary, error)
 
     def _deliver(self, first: Sequence[Attempt]) -> Callable[[Attempt], Awaitable[None]]:
-        settings, target = self._settings, self._settings.target
-        in_doubt = [attempt for attempt in first if attempt.in_doubt]
-        shared = shared_keys(settings.key, in_doubt) if settings.key else frozenset()
-        line = self._line
-        asker = Asker(target.module, settings.key, self._log.ledger.user_ids)
-        sender = Sender(line.transport.send, line.transport.renew_token, line.gate)
-        resolver = CrmResolver(asker, sender, lines_with_ids=self._lines_with_ids)
+        settings, line = self._settings, self._line
+        account = Account(self._kept.beside(self._recorder), self._observe)
         delivery = Delivery(
-            DeliverySettings(target.module, settings.key, self._resend, settings.quiet_period_s, shared),
+            settings.target.module,
             transport=line.transport,
-            recorder=self._kept.beside(self._recorder),
-            resolver=resolver,
+            account=account,
+            doubts=self._doubts(first, account),
             gate=line.gate,
-            observe=self._observe,
-            server_time=self._server_time,
             rest=self._pipeline.rest,
+            server_time=self._server_time,
+            # A stamp is never borne twice.
+            open_keys=OpenKeys(KeyReader(settings.key)) if settings.key and not settings.stamp else None,
         )
 
         async def deliver_and_count(attempt: Attempt) -> None:
@@ -130,13 +143,30 @@ class Run:
 
         return deliver_and_count
 
+    def _doubts(self, first: Sequence[Attempt], account: Account) -> Doubts:
+        settings, line = self._settings, self._line
+        key = settings.stamp or settings.key
+        in_doubt = [attempt for attempt in first if attempt.in_doubt]
+        shared = shared_keys(key, in_doubt) if key and not settings.stamp else frozenset[str]()
+        asker = Asker(settings.target.module, key, self._log.ledger.user_ids, stamped=bool(settings.stamp))
+        sender = Sender(line.transport.send, line.transport.renew_token, line.gate)
+        return Doubts(
+            DoubtSettings(self._rung, key, settings.quiet_period_s, shared),
+            account=account,
+            resolver=CrmResolver(asker, sender, lines_with_ids=self._lines_with_ids),
+            gate=line.gate,
+            rest=self._pipeline.rest,
+            server_time=self._server_time,
+            stamp=self._stamp,
+        )
+
     def _make_reader(self) -> Reader:
         settings, ledger = self._settings, self._log.ledger
         # Without the check too, a line that is no JSON object would break its neighbours' call.
         module = self._facts.module if settings.check else Module(settings.target.module, ())
         limit = None if settings.limit is None else max(0, settings.limit - ledger.records)
         line, start = ledger.next_line, ledger.next_offset
-        check = self._kept.watch(Checker(module).problems)
+        check = self._kept.watch(_unstamped(Checker(module).problems, self._stamp))
         cutter = BatchCutter(check, first_line=line, start=start, number=ledger.next_batch, limit=limit)
         splitter = LineSplitter(settings.line_bytes_max, first_line=line, start=start)
         return Reader(self._stream, splitter, cutter, batches_per_window=settings.concurrency)
@@ -165,7 +195,8 @@ class Run:
         return await anyio.to_thread.run_sync(partial(scan.find_ids, self._log.path, ids))
 
     def _server_time(self) -> float:
-        return time.time() + self._facts.clock_offset_s
+        # By a clock that nobody sets: a record's time decides whose it is.
+        return steady_time() + self._facts.clock_offset_s
 
     def _tell_opened(self) -> None:
         ledger, target = self._log.ledger, self._settings.target
@@ -184,5 +215,34 @@ class Run:
         )
 
 
+async def _none_of(windows: AsyncIterator[Window]) -> AsyncIterator[Window]:
+    """No window; but where there is none to give, the reader knows afterwards that the input has ended."""
+    async for window in windows:
+        if not window.batches:
+            yield window
+        return
+
+
 def _finish_writing() -> None:
     """Sends are over: writing the files takes a moment and may as well be finished."""
+
+
+def _unstamped(check: Check, stamp: Stamp | None) -> Check:
+    """The same check; with a stamp, a line may not have a value of its own where the stamp goes."""
+    if stamp is None:
+        return check
+
+    def checked(raw: bytes) -> Sequence[Problem]:
+        problems = check(raw)
+        if problems or not stamp.taken(raw):
+            return problems
+        return [
+            Problem(
+                STAMP_TAKEN,
+                f"the line has a {stamp.field} of its own, and --stamp writes into that field; remove it from"
+                " the line, or stamp another field",
+                stamp.field,
+            )
+        ]
+
+    return checked

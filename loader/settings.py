@@ -68,6 +68,8 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """API name of the field that holds the source's own key; empty: none."""
     key_unique: bool = False
     """The key counts as unique although the field metadata could not be read."""
+    stamp: str = ""
+    """API name of the field that the load writes its own key into; empty: none."""
     concurrency: int = 10
     rate: float | None = None
     """Calls a second; None: no limit of our own."""
@@ -101,6 +103,12 @@ def require_safe_url(url: str, *, flag: str) -> str:
         UsageError: another scheme, a plain-text host beyond this machine, or no host at all.
     """
     parts = urlsplit(url)
+    if "@" in parts.netloc:
+        raise UsageError(
+            f"{flag}: an address with a name or a password in it cannot be used",
+            why="the address is kept in the load directory and shown; a credential may not be",
+            hint=f"Write it as {flag} https://HOST; credentials are read from the environment or from files",
+        )
     loopback = parts.hostname in {"127.0.0.1", "localhost", "::1"}
     if parts.hostname and (parts.scheme == "https" or (parts.scheme == "http" and loopback)):
         return f"{parts.scheme}://{parts.netloc}"

@@ -31,7 +31,7 @@ HEADER = struct.Struct("<HBBIIQ")
 
 
 class FrameType(IntEnum):
-    """Numbers of the frame types. 8 (RESOLVED) is taken and not written yet."""
+    """Numbers of the frame types."""
 
     HEAD = 1
     OPEN = 2
@@ -40,6 +40,7 @@ class FrameType(IntEnum):
     NOT_APPLIED = 5
     OUTCOMES = 6
     DOUBT = 7
+    RESOLVED = 8
     SEAL = 9
 
 
@@ -70,6 +71,8 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
     check: bool
     options: dict[str, str]
     input: InputIdentity
+    stamp: str = ""
+    """The field into which the load writes its own key; empty: none."""
 
 
 class Open(msgspec.Struct, frozen=True, array_like=True):
@@ -120,9 +123,11 @@ class BatchEntry(msgspec.Struct, frozen=True, array_like=True):
 
 
 class WindowEntry(msgspec.Struct, frozen=True, array_like=True):
-    """Batches that may be sent once this frame is durable."""
+    """What may be sent once this frame is durable."""
 
     batches: tuple[BatchEntry, ...]
+    again: tuple[tuple[int, Ranges], ...] = ()
+    """Batch number and lines of records that were RESOLVED as not applied and may leave once more."""
 
 
 class Sent(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -177,6 +182,17 @@ class Doubt(msgspec.Struct, frozen=True, array_like=True, gc=False):
     held: bool = False
 
 
+class Resolved(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """These lines were in doubt and are not applied. They are in no window until one names them again."""
+
+    batch: int
+    lines: Ranges
+    by: str
+    """`query` or `person`."""
+    evidence: str
+    at: float
+
+
 class Seal(msgspec.Struct, frozen=True, array_like=True):
     """The load is complete: every line up to `input_stop` has a final outcome."""
 
@@ -190,7 +206,7 @@ class Seal(msgspec.Struct, frozen=True, array_like=True):
 Answer = NotApplied | Outcomes | Doubt
 """What became of an attempt: written even where nothing new may be begun."""
 
-Entry = Head | Open | WindowEntry | Sent | NotApplied | Outcomes | Doubt | Seal
+Entry = Head | Open | WindowEntry | Sent | NotApplied | Outcomes | Doubt | Resolved | Seal
 
 _TYPE_OF: dict[type[Entry], int] = {
     Head: FrameType.HEAD,
@@ -200,6 +216,7 @@ _TYPE_OF: dict[type[Entry], int] = {
     NotApplied: FrameType.NOT_APPLIED,
     Outcomes: FrameType.OUTCOMES,
     Doubt: FrameType.DOUBT,
+    Resolved: FrameType.RESOLVED,
     Seal: FrameType.SEAL,
 }
 _DECODER_OF = {int(number): msgspec.msgpack.Decoder(kind) for kind, number in _TYPE_OF.items()}

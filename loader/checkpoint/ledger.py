@@ -25,6 +25,7 @@ from loader.checkpoint.entries import (
     Open,
     OtherOutcome,
     Outcomes,
+    Resolved,
     Seal,
     Sent,
     WindowEntry,
@@ -80,6 +81,8 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     """Of `in_doubt`: those that wait for a person."""
     recovered: int
     """Of `inserted`: those that were in doubt and were shown to be ours."""
+    absent: int = 0
+    """Records in doubt that were asked for twice, were not there, and were sent again."""
     blank: int
     calls: int
     retries: int
@@ -117,6 +120,7 @@ class Ledger:
         self._counts = {Outcome.INSERTED: 0, Outcome.DUPLICATE: 0, Outcome.REJECTED: 0, Outcome.INVALID: 0}
         self._errors: dict[tuple[str, str], int] = {}
         self._recovered = 0
+        self._absent = 0
         self._blank = 0
         self._calls = 0
         self._retries = 0
@@ -135,6 +139,7 @@ class Ledger:
             NotApplied: self._not_applied,
             Outcomes: self._outcomes,
             Doubt: self._doubt,
+            Resolved: self._resolved,
             Seal: self._seal,
         }
 
@@ -170,6 +175,11 @@ class Ledger:
     def earlier_s(self) -> float:
         """How long the runs before the present one lasted, each until its last call."""
         return self._earlier_s
+
+    @property
+    def latest_at(self) -> float:
+        """The latest time that the log names; Unix seconds by the server's clock."""
+        return self._latest_at
 
     @property
     def latest_run_s(self) -> float:
@@ -209,6 +219,11 @@ class Ledger:
         flying = any(not ranges.disjoint(lines, one) for one, _ in batch.flights.values())
         return flying or not ranges.disjoint(lines, all_lines(batch.doubts))
 
+    def is_released(self, number: int, lines: Ranges) -> bool:
+        """Whether some of these lines were resolved as not applied and are in no window."""
+        batch = self._unsettled.get(number)
+        return batch is not None and not ranges.disjoint(batch.released, lines)
+
     def tally(self) -> Tally:
         in_doubt = held = 0
         for batch in self._unsettled.values():
@@ -224,6 +239,7 @@ class Ledger:
             pending=self._open_records - in_doubt,
             held=held,
             recovered=self._recovered,
+            absent=self._absent,
             blank=self._blank,
             calls=self._calls,
             retries=self._retries,
@@ -267,7 +283,16 @@ class Ledger:
     def _window(self, entry: WindowEntry) -> None:
         for batch in entry.batches:
             self._cut(batch)
+        for number, lines in entry.again:
+            self._allow_again(number, lines)
         self.sealed = False
+
+    def _allow_again(self, number: int, lines: Ranges) -> None:
+        batch = self._unsettled.get(number)
+        if batch is None or not ranges.is_sound(lines) or not ranges.covers(batch.released, lines):
+            raise self._damaged(f"lines of batch {number} may leave again, but were not resolved")
+        batch.released = ranges.difference(batch.released, lines)
+        batch.not_before = max(batch.not_before, self._latest_at)
 
     def _cut(self, batch: BatchEntry) -> None:
         records = batch.record_lines
@@ -306,18 +331,23 @@ class Ledger:
         if not sound or not each_once:
             raise self._damaged(f"the lines of batch {number} are not lines of its span, each in one kind")
 
-    def _unsettled_batch(self, entry: Sent | NotApplied | Outcomes | Doubt, lines: Ranges) -> Unsettled:
+    def _unsettled_batch(
+        self, entry: Sent | NotApplied | Outcomes | Doubt | Resolved, lines: Ranges
+    ) -> Unsettled:
         """The batch that `lines` are open in."""
         batch = self._unsettled.get(entry.batch)
         if batch is not None and (lines == batch.open or ranges.covers(batch.open, lines)):
             return batch
-        what = f"{type(entry).__name__} of batch {entry.batch}, attempt {entry.attempt}"
+        attempt = "" if isinstance(entry, Resolved) else f", attempt {entry.attempt}"
+        what = f"{type(entry).__name__} of batch {entry.batch}{attempt}"
         raise self._damaged(f"{what} names lines that are in no window or have a final outcome already")
 
     def _sent(self, entry: Sent) -> None:
         if not ranges.is_sound(entry.lines):
             raise self._damaged(f"an attempt at batch {entry.batch} names no proper set of lines")
         batch = self._unsettled_batch(entry, entry.lines)
+        if batch.released and not ranges.disjoint(batch.released, entry.lines):
+            raise self._damaged(f"batch {entry.batch} was sent with lines that are in no window")
         if batch.flights:
             # Sent again although nobody said what became of the attempt before: it may have been applied.
             for lines, since in batch.land(entry.lines):
@@ -344,6 +374,15 @@ class Ledger:
         batch.doubt(entry.lines, since=batch.not_before)
         if entry.held:
             batch.held = ranges.union(batch.held, entry.lines)
+
+    def _resolved(self, entry: Resolved) -> None:
+        batch = self._unsettled_batch(entry, entry.lines)
+        flying = any(not ranges.disjoint(entry.lines, lines) for lines, _ in batch.flights.values())
+        if flying or not ranges.covers(all_lines(batch.doubts), entry.lines):
+            raise self._damaged(f"lines of batch {entry.batch} were resolved, but were not resting in doubt")
+        batch.release(entry.lines)
+        if entry.by == "query":
+            self._absent += ranges.count(entry.lines)
 
     def _outcomes(self, entry: Outcomes) -> None:
         settled = entry.lines

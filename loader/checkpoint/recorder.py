@@ -13,6 +13,7 @@ from loader.checkpoint.entries import (
     Doubt,
     Entry,
     NotApplied,
+    Resolved,
     Sent,
     WindowEntry,
     batch_entry,
@@ -104,7 +105,7 @@ class Recorder:
 
     def _require_allowed(self, attempt: Attempt, lines: ranges.Ranges) -> None:
         why = ""
-        if attempt.batch > self._durable_batch:
+        if attempt.batch > self._durable_batch or self.ledger.is_released(attempt.batch, lines):
             why = "its window is not durable"
         elif not attempt.in_doubt and self.ledger.may_repeat(attempt.batch, lines):
             why = "an earlier attempt at its records may have been applied, and it does not say so"
@@ -134,6 +135,29 @@ class Recorder:
         self._record(Doubt(attempt.batch, attempt.number, doubtful, reason, held))
         if held:
             self._observer(RecordsHeld(len(lines)))
+
+    async def resolve(self, attempt: Attempt, *, by: str, evidence: str, at: float) -> None:
+        """Writes, durably, that the attempt's records were in doubt and are not applied.
+
+        They are out of their window then: only after `intend_again` may they be sent.
+
+        Raises:
+            DiskError: the log is poisoned.
+        """
+        lines = ranges.from_lines(attempt.lines)
+        if lines:
+            await self._log.sync(self._record(Resolved(attempt.batch, lines, by, evidence, at)))
+
+    async def intend_again(self, attempt: Attempt) -> None:
+        """Makes a window durable that allows resolved records to leave once more.
+
+        Raises:
+            DiskError: the log is poisoned, or has no room for the answer.
+        """
+        lines = ranges.from_lines(attempt.lines)
+        if lines:
+            self._reserve(records=0, more=0)
+            await self._log.sync(self._record(WindowEntry((), again=((attempt.batch, lines),))))
 
     async def seal(self, at: float) -> None:
         """Writes, durably, that the load is complete.

@@ -21,13 +21,15 @@ class Doubtful(msgspec.Struct, frozen=True):
 
 
 class OpenBatch(msgspec.Struct, frozen=True):
-    """A batch with unsettled records. `open` is made of `allowed`, `sent` and the lines of `doubts`."""
+    """A batch with unsettled records: `open` is `allowed`, `released`, `sent` and the lines of `doubts`."""
 
     number: int
     span: Span
     open: Ranges
     allowed: Ranges
     """Certainly not applied: these may be sent as if for the first time."""
+    released: Ranges
+    """Not applied either, but in no window: one has to name them before they may be sent."""
     sent: Ranges
     """In flight: no earlier attempt is in doubt, the present one has no answer yet."""
     doubts: tuple[Doubtful, ...]
@@ -44,7 +46,7 @@ class OpenBatch(msgspec.Struct, frozen=True):
 class Unsettled:
     """The mutable state of one open batch; only the ledger changes it."""
 
-    __slots__ = ("doubts", "entry", "flights", "held", "last_attempt", "not_before", "open")
+    __slots__ = ("doubts", "entry", "flights", "held", "last_attempt", "not_before", "open", "released")
 
     def __init__(self, entry: BatchEntry, *, not_before: float) -> None:
         self.entry = entry
@@ -52,6 +54,8 @@ class Unsettled:
         self.flights: dict[int, tuple[Ranges, float]] = {}
         self.doubts: tuple[Doubtful, ...] = ()
         self.held: Ranges = NONE
+        self.released: Ranges = NONE
+        """RESOLVED as not applied, and not in a window since."""
         self.last_attempt = 0
         self.not_before = not_before
         """No attempt that the log does not show can have been made before this time."""
@@ -61,6 +65,18 @@ class Unsettled:
         fresh = ranges.difference(lines, all_lines(self.doubts))
         if fresh:
             self.doubts += (Doubtful(fresh, since),)
+        self.released = ranges.difference(self.released, lines)
+
+    def release(self, lines: Ranges) -> None:
+        """Takes `lines` out of doubt and out of their window: they are not applied."""
+        self._clear(lines)
+        self.released = ranges.union(self.released, lines)
+
+    def _clear(self, lines: Ranges) -> None:
+        self.held = ranges.difference(self.held, lines)
+        if self.doubts:
+            left = ((ranges.difference(one.lines, lines), one.since) for one in self.doubts)
+            self.doubts = tuple(Doubtful(rest, since) for rest, since in left if rest)
 
     def land(self, lines: Ranges, *, attempt: int | None = None) -> list[tuple[Ranges, float]]:
         """Takes `lines` out of one flight, or of all; returns what was taken, with the flight's time."""
@@ -82,28 +98,28 @@ class Unsettled:
     def settle(self, lines: Ranges) -> None:
         self.open = ranges.difference(self.open, lines)
         self.land(lines)
-        self.held = ranges.difference(self.held, lines)
-        if self.doubts:
-            left = ((ranges.difference(one.lines, lines), one.since) for one in self.doubts)
-            self.doubts = tuple(Doubtful(rest, since) for rest, since in left if rest)
+        self._clear(lines)
+        self.released = ranges.difference(self.released, lines)
 
     def crash(self, *, survived: bool) -> None:
         """The process that had this batch is gone: what it knew beyond the log is lost."""
         for lines, since in self.land(self.open):
             self.doubt(lines, since=since)
         if not survived:
-            self.doubt(self.open, since=self.not_before)
+            self.doubt(ranges.difference(self.open, self.released), since=self.not_before)
 
     def view(self) -> OpenBatch:
         doubtful = all_lines(self.doubts)
         flying: Ranges = NONE
         for lines, _ in self.flights.values():
             flying = ranges.union(flying, lines)
+        elsewhere = ranges.union(ranges.union(doubtful, flying), self.released)
         return OpenBatch(
             number=self.entry.number,
             span=self.entry.span,
             open=self.open,
-            allowed=ranges.difference(ranges.difference(self.open, doubtful), flying),
+            allowed=ranges.difference(self.open, elsewhere),
+            released=self.released,
             sent=ranges.difference(flying, doubtful),
             doubts=self.doubts,
             held=self.held,

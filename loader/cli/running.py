@@ -20,7 +20,8 @@ from loader.settings import LoadSettings
 def run_load(
     settings: LoadSettings,
     *,
-    fresh: bool,
+    fresh: bool = False,
+    only_doubts: bool = False,
     as_json: bool,
     quiet: bool,
     verbose: bool,
@@ -42,9 +43,8 @@ def run_load(
         color=color_wanted(no_color=no_color),
     )
     with shown as observe:
-        finished = anyio.run(
-            partial(job.load, settings, partial(read_credentials, os.environ), observe=observe, fresh=fresh)
-        )
+        begin = partial(job.load, observe=observe, fresh=fresh, only_doubts=only_doubts)
+        finished = anyio.run(begin, settings, partial(read_credentials, os.environ))
     if finished.summary.exit_code in (ExitCode.SIGINT, ExitCode.SIGTERM):
         # The load has stopped as asked; one more signal may not take its exit code away.
         for number in (signal.SIGINT, signal.SIGTERM):

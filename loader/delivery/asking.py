@@ -1,4 +1,7 @@
-"""Asks the CRM whose records are claimed: by id, and by key where an id alone does not decide."""
+"""Asks the CRM what it holds: whose records are claimed, and whether records in doubt are there.
+
+By id, and by key where an id alone does not decide. What the answers mean is decided in `reconcile`.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,9 @@ import msgspec
 from loader.delivery.backoff import delay_s
 from loader.delivery.keys import KeyReader, fold
 from loader.delivery.policy import Claim
-from loader.delivery.reconcile import Evidence, decide
+from loader.delivery.reconcile import Evidence, Sought, decide, seek
 from loader.outcomes import Outcome, Settlement
+from loader.records import Attempt
 from loader.throttle.gate import Gate, Place
 from loader.wire.codes import ForCall, facts
 from loader.wire.limits import COQL_IN_VALUES_MAX, IDS_PER_GET_MAX
@@ -32,6 +36,8 @@ class Asker(msgspec.Struct, frozen=True):
     module: str
     key: str
     own_user_ids: frozenset[str]
+    stamped: bool = False
+    """The key is the load's own."""
 
 
 class Sender(msgspec.Struct, frozen=True):
@@ -58,58 +64,111 @@ class CrmResolver:
         Raises:
             GateClosedError, NotNowError: as the gate does.
         """
-        answers = [await self._answer(question) for question in self._questions(claims)]
-        existing = [record for answer in answers if answer is not None for record in answer]
-        keys = {claim.line: self._reader.read(claim.record) for claim in claims}
-        evidence = Evidence(
-            existing=existing,
-            keys=keys,
-            key_field=self._asker.key,
-            own_user_ids=self._asker.own_user_ids,
-            doubt_since=doubt_since,
-            taken=await self._lines_with_ids({record.id for record in existing}),
-            complete=None not in answers,
-        )
-        return Settlement(others=decide(claims, evidence).outcomes)
-
-    def _questions(self, claims: Sequence[Claim]) -> list[HttpRequest]:
-        """For the records under the claimed ids; and under the keys where an id alone does not decide."""
-        fields = self._fields
-        ids = sorted({identifier for claim in claims for identifier in claim.existing_ids})
+        by_id = await self._held_under_ids({one for claim in claims for one in claim.existing_ids})
         bare = [
-            self._reader.value(claim.record)
+            claim.record
             for claim in claims
             if not claim.existing_ids or claim.refusal.outcome is Outcome.REJECTED
         ]
-        values = {fold(value): str(value).strip() for value in bare if fold(value)}
-        questions = [
-            get_by_ids(self._asker.module, ids[start : start + IDS_PER_GET_MAX], fields)
-            for start in range(0, len(ids), IDS_PER_GET_MAX)
-        ]
-        asked = list(values.values())
-        questions += [
-            find_by_values(
-                self._asker.module, self._asker.key, asked[start : start + COQL_IN_VALUES_MAX], fields
-            )
-            for start in range(0, len(asked), COQL_IN_VALUES_MAX)
-        ]
-        return questions
+        by_key = await self._held_under_keys(bare)
+        records = {claim.line: claim.record for claim in claims}
+        evidence = await self._evidence(_both(by_id, by_key), records, doubt_since=doubt_since)
+        return Settlement(others=decide(claims, evidence).outcomes)
 
-    async def _answer(self, question: HttpRequest) -> Sequence[ExistingRecord] | None:
-        """None: the API will not tell."""
+    async def find(self, attempt: Attempt) -> Sought:
+        """Which records of an attempt in doubt the CRM holds, by their keys.
+
+        Raises:
+            GateClosedError, NotNowError: as the gate does.
+        """
+        held = await self._held_under_keys(attempt.records)
+        records = dict(zip(attempt.lines, attempt.records, strict=True))
+        return seek(attempt.lines, await self._evidence(held, records, doubt_since=attempt.doubt_since))
+
+    async def _evidence(self, held: _Held, records: Mapping[int, bytes], *, doubt_since: float) -> Evidence:
+        return Evidence(
+            existing=held.records,
+            keys={line: self._reader.read(record) for line, record in records.items()},
+            key_field=self._asker.key,
+            own_user_ids=self._asker.own_user_ids,
+            doubt_since=doubt_since,
+            taken=await self._lines_with_ids({record.id for record in held.records}),
+            complete=held.complete,
+            unanswered=held.unanswered,
+            stamped=self._asker.stamped,
+        )
+
+    async def _held_under_ids(self, wanted: Collection[str]) -> _Held:
+        ids = sorted(wanted)
+        found: list[ExistingRecord] = []
+        complete = True
+        for some in batched(ids, IDS_PER_GET_MAX):
+            answer = await self._answer(get_by_ids(self._asker.module, some, self._fields))
+            if isinstance(answer, Unreadable):
+                complete = False
+            else:
+                found += answer
+        return _Held(found, complete)
+
+    async def _held_under_keys(self, records: Sequence[bytes]) -> _Held:
+        """A key that is not unique may be borne by more records than one answer holds: ask for fewer keys."""
+        values = [self._reader.value(record) for record in records]
+        asked = list({fold(value): str(value).strip() for value in values if fold(value)}.values())
+        parts = batched(asked, COQL_IN_VALUES_MAX)
+        found: list[ExistingRecord] = []
+        unanswered: set[str] = set()
+        while parts:
+            some = parts.pop()
+            answer = await self._answer(
+                find_by_values(self._asker.module, self._asker.key, some, self._fields)
+            )
+            if not isinstance(answer, Unreadable):
+                found += answer
+            elif answer.too_many and len(some) > 1:
+                parts += batched(some, -(-len(some) // 2))
+            else:
+                unanswered.update(map(fold, some))
+        return _Held(found, not unanswered, unanswered)
+
+    async def _answer(self, question: HttpRequest) -> Sequence[ExistingRecord] | Unreadable:
+        """Unreadable: the API will not tell."""
         tries = 0
         while True:
             async with self._sender.gate.admit() as place:
                 reply = await self._sender.send(question)
                 answer = _report(place, reply, self._fields)
-            if not isinstance(answer, Unreadable):
+            if not isinstance(answer, Unreadable) or answer.too_many:
                 return answer
             tries += 1
             if _refused_for_good(reply, answer) or tries >= TRIES_MAX:
-                return None
+                return answer
             if isinstance(reply, HttpReply) and reply.status == 401:
                 await self._sender.renew_token(reply.token_number)
             await self._sender.gate.rest(delay_s(tries, jitter=0.5))
+
+
+class _Held(msgspec.Struct, frozen=True):
+    """What the CRM says that it holds."""
+
+    records: Sequence[ExistingRecord]
+    complete: bool
+    unanswered: Collection[str] = ()
+    """Keys of which it says nothing, or not all."""
+
+
+def _both(one: _Held, other: _Held) -> _Held:
+    # By id first: the record that the API itself named is the likelier one.
+    records = {record.id: record for record in (*one.records, *other.records)}
+    return _Held(
+        list(records.values()),
+        one.complete and other.complete,
+        {*one.unanswered, *other.unanswered},
+    )
+
+
+def batched(items: Sequence[str], size: int) -> list[Sequence[str]]:
+    """The items in runs of up to `size`."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 def _report(place: Place, reply: Reply, fields: Sequence[str]) -> Sequence[ExistingRecord] | Unreadable:
@@ -121,7 +180,7 @@ def _report(place: Place, reply: Reply, fields: Sequence[str]) -> Sequence[Exist
         place.pushed_back()
         return Unreadable("HTTP 429")
     answer = read_existing(reply, fields)
-    if not isinstance(answer, Unreadable):
+    if not isinstance(answer, Unreadable) or answer.too_many:
         place.passed()
         return answer
     place.failed(answer.reason)

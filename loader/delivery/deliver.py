@@ -2,25 +2,24 @@
 
 Each turn sends what is still open, has the reply judged, records what that settles, and goes on with what is
 left. Doubt is a state like any other and takes the same turn. This file moves values; what a reply proves is
-decided in `policy`, whose duplicate it is in `reconcile`.
+decided in `policy`, whose duplicate it is in `reconcile`, and how a doubt is settled in `doubts`.
 """
 
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
 
+from loader.delivery.account import Account
 from loader.delivery.backoff import delay_s
-from loader.delivery.keys import KeyReader, OpenKeys, at_lines, subset
+from loader.delivery.doubts import Doubts, Rest
+from loader.delivery.keys import OpenKeys, at_lines, subset
 from loader.delivery.policy import Claim, Remedy, Stop, Verdict, judge
 from loader.delivery.refusals import RefusalWatch, stop_error
 from loader.errors import LoaderError, NotNowError
-from loader.events import BatchAnswered, BatchInDoubt, BatchRefused, BatchSent, Observer
-from loader.outcomes import ErrorCount, Outcome, Settlement
 from loader.records import Attempt
 from loader.throttle.gate import Gate, Place
 from loader.wire.messages import HttpReply, HttpRequest, Reply
@@ -42,64 +41,31 @@ class Transport(Protocol):
     async def renew_token(self, number: int) -> None: ...
 
 
-class Recorder(Protocol):
-    """Writes down what happens to an attempt, durably enough for each."""
-
-    def sent(self, attempt: Attempt, at: float) -> None: ...
-
-    def not_applied(self, attempt: Attempt, reason: str) -> None: ...
-
-    def settle(self, attempt: Attempt, settlement: Settlement) -> None: ...
-
-    def doubt(self, attempt: Attempt, lines: Sequence[int], reason: str, *, held: bool) -> None: ...
-
-
-class Resolver(Protocol):
-    """Asks the CRM whose records the claimed ones are."""
-
-    async def ask(self, claims: Sequence[Claim], *, doubt_since: float) -> Settlement: ...
-
-
-class DeliverySettings(msgspec.Struct, frozen=True):
-    """How batches are delivered."""
-
-    module: str
-    key: str
-    """API name of the key field; empty: none."""
-    resend: bool
-    """The key is unique in the CRM, so a record in doubt that has one may be sent again."""
-    quiet_period_s: float
-    shared_keys: frozenset[str] = frozenset()
-    """Keys that several records in doubt bear: whose record the CRM holds cannot be told, so all are held."""
-
-
 class Delivery:
     """Delivers batches; one `deliver` a batch, many at once."""
 
     def __init__(
         self,
-        settings: DeliverySettings,
+        module: str,
         *,
         transport: Transport,
-        recorder: Recorder,
-        resolver: Resolver,
+        account: Account,
+        doubts: Doubts,
         gate: Gate,
-        observe: Observer,
-        server_time: Callable[[], float],
         rest: Rest,
+        server_time: Callable[[], float],
+        open_keys: OpenKeys | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._settings = settings
+        self._module = module
         self._transport = transport
-        self._recorder = recorder
-        self._resolver = resolver
+        self._account = account
+        self._doubts = doubts
         self._gate = gate
-        self._observe = observe
-        self._server_time = server_time
         self._rest = rest
+        self._server_time = server_time
+        self._open_keys = open_keys
         self._jitter = jitter
-        self._key_reader = KeyReader(settings.key) if settings.key else None
-        self._open_keys = OpenKeys(self._key_reader) if self._key_reader else None
         self._refusals = RefusalWatch()
 
     async def deliver(self, attempt: Attempt) -> None:
@@ -130,9 +96,7 @@ class Delivery:
     async def _carry(self, first: Attempt) -> None:
         """Turn by turn, until nothing of the attempt is left."""
         if first.in_doubt:
-            first = await self._rest_in_doubt(
-                first, first.lines, "it was not settled when the loader stopped"
-            )
+            first = await self._doubts.settle(first, "it was not settled when the loader stopped")
         left = [_Turn(first)] if first.lines else []
         while left:
             turn = left.pop()
@@ -141,19 +105,22 @@ class Delivery:
     async def _take(self, turn: _Turn) -> list[_Turn]:
         """One turn of the loop: send, judge, record; gives the turns that are left."""
         attempt = turn.attempt
+        if attempt.resolved:
+            await self._account.intend_again(attempt)
+            attempt = msgspec.structs.replace(attempt, resolved=False)
+        outgoing = self._doubts.outgoing(attempt)
         async with self._gate.admit() as place:
             at = self._server_time()
-            self._recorder.sent(attempt, at)
-            self._observe(BatchSent(attempt.batch, attempt.number, len(attempt.lines)))
-            reply = await self._send(attempt)
-            verdict = judge(attempt, reply)
+            self._account.sent(attempt, at)
+            reply = await self._send(outgoing)
+            verdict = judge(outgoing, reply)
             _report(place, verdict, reply)
         self._record(attempt, verdict, reply)
         if verdict.stop is not None:
             raise stop_error(verdict.stop, verdict.reason, verdict.code)
         turns: list[_Turn] = []
         if verdict.claims:
-            await self._settle_claims(attempt, verdict.claims)
+            await self._doubts.settle_claims(attempt, verdict.claims)
         if verdict.doubtful:
             since = attempt.doubt_since if attempt.in_doubt else at
             turns += await self._after_doubt(turn, verdict, since)
@@ -161,66 +128,30 @@ class Delivery:
             turns += await self._again(turn, verdict, reply)
         return turns
 
-    async def _send(self, attempt: Attempt) -> Reply:
+    async def _send(self, outgoing: Attempt) -> Reply:
         try:
-            return await self._transport.send(insert(self._settings.module, attempt.records))
+            return await self._transport.send(insert(self._module, outgoing.records))
         except LoaderError:
             # There is no access token: nothing has left.
-            self._recorder.not_applied(attempt, "no access token")
+            self._account.not_sent(outgoing, "no access token")
             raise
 
     def _record(self, attempt: Attempt, verdict: Verdict, reply: Reply) -> None:
         if verdict.passed:
             self._refusals.passed()
-        self._settle(attempt, verdict.settlement, latency_s=reply.latency_s)
+        self._account.settled(attempt, verdict.settlement, latency_s=reply.latency_s)
         if verdict.again:
-            self._recorder.not_applied(at_lines(attempt, verdict.again), verdict.reason)
-            self._observe(BatchRefused(attempt.batch, attempt.number, verdict.reason))
+            self._account.not_applied(at_lines(attempt, verdict.again), verdict.reason)
         if verdict.doubtful:
-            self._recorder.doubt(attempt, verdict.doubtful, verdict.reason, held=False)
-            doubtful = len(verdict.doubtful)
-            self._observe(BatchInDoubt(attempt.batch, attempt.number, doubtful, verdict.reason))
-
-    def _settle(self, attempt: Attempt, settlement: Settlement, *, latency_s: float = 0.0) -> None:
-        if settlement.lines or settlement.others:
-            self._recorder.settle(attempt, settlement)
-            self._observe(_answered(attempt, settlement, latency_s))
-
-    async def _settle_claims(self, attempt: Attempt, claims: Sequence[Claim]) -> None:
-        settlement = await self._resolver.ask(claims, doubt_since=attempt.doubt_since)
-        self._settle(attempt, settlement)
-        settled = {outcome.line for outcome in settlement.others}
-        unknown = [claim.line for claim in claims if claim.line not in settled]
-        if unknown:
-            self._hold(attempt, unknown, "the CRM does not show whose record it is")
+            self._account.in_doubt(attempt, verdict.doubtful, verdict.reason)
 
     async def _after_doubt(self, turn: _Turn, verdict: Verdict, since: float) -> list[_Turn]:
         attempt = _next(turn.attempt, verdict.doubtful, in_doubt=True, doubt_since=since)
         if turn.doubts + 1 >= DOUBT_TRIES_MAX:
-            self._hold(attempt, attempt.lines, f"{turn.doubts + 1} tries ended in doubt")
+            self._doubts.hold(attempt, attempt.lines, f"{turn.doubts + 1} tries ended in doubt")
             return []
-        attempt = await self._rest_in_doubt(attempt, attempt.lines, verdict.reason)
+        attempt = await self._doubts.settle(attempt, verdict.reason)
         return [_Turn(attempt, doubts=turn.doubts + 1)] if attempt.lines else []
-
-    async def _rest_in_doubt(self, attempt: Attempt, lines: Sequence[int], reason: str) -> Attempt:
-        """Hold what no rung resolves; rest with what may be sent again, and give that."""
-        if not self._settings.resend or self._key_reader is None:
-            self._hold(attempt, lines, reason)
-            return subset(attempt, ())
-        keys = [self._key_reader.read(record) for record in attempt.records]
-        shared = self._settings.shared_keys
-        known = subset(attempt, [place for place, key in enumerate(keys) if key and key not in shared])
-        if len(known.lines) < len(attempt.lines):
-            telling = set(known.lines)
-            mute = [line for line in attempt.lines if line not in telling]
-            self._hold(attempt, mute, f"{reason}; its {self._settings.key} does not tell whose record it is")
-        if known.lines:
-            async with self._rest:
-                await self._gate.rest(self._settings.quiet_period_s)
-        return known
-
-    def _hold(self, attempt: Attempt, lines: Sequence[int], reason: str) -> None:
-        self._recorder.doubt(attempt, lines, reason, held=True)
 
     async def _again(self, turn: _Turn, verdict: Verdict, reply: Reply) -> list[_Turn]:
         """The turns for records that are proved not applied."""
@@ -271,18 +202,12 @@ class Delivery:
         """Refused for good; but those in doubt may be there already, so the CRM is asked first."""
         rejection = self._refusals.rejection(attempt, verdict)
         if not attempt.in_doubt:
-            self._settle(attempt, rejection)
+            self._account.settled(attempt, rejection)
             return
-        refused = zip(attempt.lines, attempt.records, rejection.others, strict=True)
-        await self._settle_claims(attempt, [Claim(line, record, (), one) for line, record, one in refused])
-
-
-class Rest(Protocol):
-    """Told while a batch rests: it keeps its task, not its place among those under way."""
-
-    async def __aenter__(self) -> None: ...
-
-    async def __aexit__(self, *exc: object) -> None: ...
+        records = self._doubts.outgoing(attempt).records
+        refused = zip(attempt.lines, records, rejection.others, strict=True)
+        claims = [Claim(line, record, (), one) for line, record, one in refused]
+        await self._doubts.settle_claims(attempt, claims)
 
 
 class _Turn(msgspec.Struct, frozen=True):
@@ -303,6 +228,7 @@ def _next(
         at_lines(attempt, lines),
         number=attempt.number + 1,
         in_doubt=attempt.in_doubt if in_doubt is None else in_doubt,
+        resolved=False,
         doubt_since=attempt.doubt_since if doubt_since is None else doubt_since,
     )
 
@@ -321,24 +247,3 @@ def retry_after_s(reply: Reply) -> float | None:
     """The pause that the server asks for, if it does; only the form in seconds is known for this API."""
     value = reply.headers.get("retry-after", "") if isinstance(reply, HttpReply) else ""
     return float(value) if value.isascii() and value.isdigit() else None
-
-
-def _answered(attempt: Attempt, settled: Settlement, latency_s: float) -> BatchAnswered:
-    counts = {Outcome.INSERTED: len(settled.lines), Outcome.DUPLICATE: 0, Outcome.REJECTED: 0}
-    recovered = 0
-    errors: Counter[tuple[str, str]] = Counter()
-    for outcome in settled.others:
-        counts[outcome.outcome] += 1
-        recovered += outcome.recovered
-        if outcome.outcome is Outcome.REJECTED:
-            errors[outcome.code, outcome.field] += 1
-    return BatchAnswered(
-        attempt.batch,
-        attempt.number,
-        latency_s,
-        counts[Outcome.INSERTED],
-        counts[Outcome.DUPLICATE],
-        counts[Outcome.REJECTED],
-        recovered,
-        [ErrorCount(code, field, count) for (code, field), count in errors.items()],
-    )

@@ -36,6 +36,20 @@ class Evidence(msgspec.Struct, frozen=True):
     """Lines of this load that already have one of these ids as their own."""
     complete: bool = True
     """Every question was answered, so that what is not in `existing` is not in the CRM."""
+    unanswered: Collection[str] = ()
+    """Keys of which it is not known what the CRM holds."""
+    stamped: bool = False
+    """The key is the load's own: whoever bears it is ours, whenever and by whomever it was created."""
+
+
+class Sought(msgspec.Struct, frozen=True):
+    """What a query by key says of records in doubt; each line is in one part."""
+
+    outcomes: Sequence[RecordOutcome]
+    """Found, and ours."""
+    absent: Sequence[int]
+    unknown: Sequence[int]
+    """Found, but whose it is cannot be told; or not answered."""
 
 
 class Decided(msgspec.Struct, frozen=True):
@@ -61,18 +75,49 @@ def decide(claims: Sequence[Claim], evidence: Evidence) -> Decided:
     return Decided(outcomes, unknown)
 
 
+def seek(lines: Sequence[int], evidence: Evidence) -> Sought:
+    """Which of these lines the CRM holds, by a key that it does not keep unique.
+
+    Of several records that might be a line's, none is taken: nothing tells which one is.
+    """
+    outcomes: list[RecordOutcome] = []
+    absent: list[int] = []
+    unknown: list[int] = []
+    for line in lines:
+        key = evidence.keys[line]
+        borne = [record for record in evidence.existing if _bears(record, key, evidence.key_field)]
+        possible = [record for record in borne if _ours(record, evidence) is not False]
+        if not possible and key not in evidence.unanswered:
+            absent.append(line)
+        elif len(possible) == 1 and _ours(possible[0], evidence) and key not in evidence.unanswered:
+            outcomes.append(RecordOutcome(line, Outcome.INSERTED, id=possible[0].id, recovered=True))
+        else:
+            unknown.append(line)
+    return Sought(outcomes, absent, unknown)
+
+
+def _ours(record: ExistingRecord, evidence: Evidence) -> bool | None:
+    """Whether an attempt of this load created the record; None: that cannot be told."""
+    if evidence.taken.get(record.id):
+        return False
+    if evidence.stamped:
+        return True
+    at = record.created_time
+    if at is not None and at < evidence.doubt_since - CLOCK_SLACK_S:
+        return False
+    if at is None or not evidence.own_user_ids or not record.created_by_id:
+        return None
+    return record.created_by_id in evidence.own_user_ids
+
+
 def _decide_one(claim: Claim, evidence: Evidence, given: set[str]) -> RecordOutcome | None:
     key = evidence.keys.get(claim.line, "")
     candidates = [record for record in evidence.existing if _bears(record, key, evidence.key_field)]
     for record in candidates:
-        if record.id in given or evidence.taken.get(record.id):
-            continue
-        at = record.created_time
-        if at is not None and at < evidence.doubt_since - CLOCK_SLACK_S:
-            continue
-        if at is None or not evidence.own_user_ids or not record.created_by_id:
+        ours = False if record.id in given else _ours(record, evidence)
+        if ours is None:
             return None
-        if record.created_by_id in evidence.own_user_ids:
+        if ours:
             return RecordOutcome(claim.line, Outcome.INSERTED, id=record.id, recovered=True)
     if candidates:
         return claim.refusal

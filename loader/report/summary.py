@@ -72,6 +72,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     lines: int = 0
     """Lines of the input that were read: records and blank lines."""
     blank_lines: int = 0
+    absent: int = 0
+    """Records in doubt that were asked for twice, were not there, and were sent again."""
 
 
 def summarise(
@@ -111,6 +113,7 @@ def summarise(
         exit_code=int(exit_code_of(outcomes, ok_duplicates=ok_duplicates, stopped_by=stopped_by)),
         lines=outcomes.records + tally.blank if lines is None else lines,
         blank_lines=tally.blank,
+        absent=tally.absent,
     )
 
 
@@ -155,6 +158,7 @@ def render(summary: Summary, *, load_dir: str = "", width: int = 80) -> list[str
         *_rows(summary, width),
         *_account(summary),
         *_effort(summary, width),
+        *_absent(summary),
         *(_files(summary, load_dir) if load_dir else ()),
     ]
 
@@ -228,6 +232,17 @@ def _effort(summary: Summary, width: int) -> list[str]:
     return ["  " + line for line in text.packed(facts, width=width - 2, lines_max=3)]
 
 
+def _absent(summary: Summary) -> list[str]:
+    """What a load by a key that is not unique rests on: it is said aloud."""
+    if not summary.absent:
+        return []
+    return [
+        f"  {text.plural(summary.absent, 'record')} in doubt, absent in two queries, sent again: rests on the"
+        " CRM's",
+        "  having applied nothing later than that",
+    ]
+
+
 def _files(summary: Summary, load_dir: str) -> list[str]:
     outcomes, place = summary.outcomes, text.printable(load_dir.rstrip("/"))
     lines = []
@@ -236,7 +251,5 @@ def _files(summary: Summary, load_dir: str) -> list[str]:
         lines.append(f"  rejected   {place}/rejected.ndjson   {again}")
         lines.append(f"  reasons    {place}/rejected-reasons.ndjson")
     if outcomes.in_doubt:
-        lines.append(
-            f"  in doubt   {place}/in-doubt.ndjson   look them up in the CRM; the loader does not guess"
-        )
+        lines.append(f"  in doubt   {place}/in-doubt.ndjson   look them up, then: loader resolve {place}")
     return lines

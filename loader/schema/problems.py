@@ -13,6 +13,7 @@ MANDATORY_NOT_FOUND: Final = "MANDATORY_NOT_FOUND"
 NOT_JSON: Final = "NOT_JSON"
 NOT_AN_OBJECT: Final = "NOT_AN_OBJECT"
 NESTED_TOO_DEEPLY: Final = "NESTED_TOO_DEEPLY"
+STAMP_TAKEN: Final = "STAMP_TAKEN"
 
 
 class Problem(msgspec.Struct, frozen=True, gc=False):

@@ -81,6 +81,8 @@ class Unreadable(msgspec.Struct, frozen=True):
     """For people."""
     code: str = ""
     """The API's error code, where there is one."""
+    too_many: bool = False
+    """It is the beginning of what was asked for, and no more."""
 
 
 class ExistingRecord(msgspec.Struct, frozen=True):
@@ -295,7 +297,7 @@ def read_existing(reply: HttpReply, fields: Sequence[str]) -> Sequence[ExistingR
         return Unreadable(f"HTTP {reply.status} {refused.code}".rstrip(), refused.code)
     info = answer.get("info")
     if isinstance(info, dict) and info.get("more_records"):
-        return Unreadable("more records than one answer holds")
+        return Unreadable("more records than one answer holds", too_many=True)
     found = [_existing(one, fields) for one in data]
     known = [one for one in found if one is not None]
     return known if len(known) == len(found) else Unreadable("a record without an id")

@@ -21,9 +21,12 @@ from urllib.parse import parse_qs, urlsplit
 import anyio
 import msgspec
 
+from loader.delivery.account import Account
 from loader.delivery.asking import Asker, CrmResolver, Sender
-from loader.delivery.deliver import Delivery, DeliverySettings
-from loader.delivery.keys import fold
+from loader.delivery.deliver import Delivery
+from loader.delivery.doubts import Doubts, DoubtSettings, Rung
+from loader.delivery.keys import KeyReader, OpenKeys, fold
+from loader.delivery.stamp import Stamp
 from loader.events import Event
 from loader.outcomes import Outcome, RecordOutcome, Settlement
 from loader.pipeline import Pipeline
@@ -89,6 +92,8 @@ class FakeCrm:
         """Asked before the plan."""
         self.question_plan: deque[Deed] = deque()
         """The same for reads, as far as they can meet it."""
+        self.rows_per_answer = 200
+        """Of a read; what is beyond is `more_records`."""
         self.locked: Counter[int] = Counter()
         """Line -> how often it still is RECORD_LOCKED."""
         self.refused: dict[int, str] = {}
@@ -116,7 +121,11 @@ class FakeCrm:
     def put(self, values: Record, *, by: str = THEM, age_s: float = 1000.0) -> str:
         """A record that was there before."""
         self._next_id += 1
-        row = Row(str(self._next_id), values, self.now() - age_s, by)
+        try:
+            now = self.now()
+        except anyio.NoEventLoopError:  # before the load begins
+            now = EPOCH_S
+        row = Row(str(self._next_id), values, now - age_s, by)
         self.rows[row.id] = row
         return row.id
 
@@ -257,7 +266,8 @@ class FakeCrm:
             found = [self.rows[one] for one in ids if one in self.rows]
         if not found:
             return answer(204, "")
-        return answer(200, {"data": [_shown(row) for row in found], "info": {"more_records": False}})
+        shown = [_shown(row) for row in found[: self.rows_per_answer]]
+        return answer(200, {"data": shown, "info": {"more_records": len(shown) < len(found)}})
 
 
 def _shown(row: Row) -> dict[str, Any]:
@@ -329,6 +339,20 @@ class ListRecorder:
         if held:
             self.held.update(dict.fromkeys(lines, reason))
 
+    async def resolve(self, attempt: Attempt, *, by: str, evidence: str, at: float) -> None:
+        await anyio.sleep(0.01)
+        lines = set(attempt.lines)
+        assert lines <= self.may_be_applied - set(self.final), "resolved, but not in doubt"
+        self.said.append(("resolved", attempt.batch, tuple(attempt.lines)))
+        self.may_be_applied -= lines
+        self.allowed -= lines
+        self.held = {line: reason for line, reason in self.held.items() if line not in lines}
+
+    async def intend_again(self, attempt: Attempt) -> None:
+        await anyio.sleep(0.01)
+        self.said.append(("intended again", attempt.batch, tuple(attempt.lines)))
+        self.allowed.update(attempt.lines)
+
     async def lines_with_ids(self, ids: Collection[str]) -> Mapping[str, Collection[int]]:
         found: dict[str, list[int]] = {}
         for line, outcome in self.final.items():
@@ -348,7 +372,8 @@ class World:
         crm: FakeCrm,
         *,
         key: str = "",
-        resend: bool | None = None,
+        rung: Rung | None = None,
+        stamp: Stamp | None = None,
         concurrency: int = 3,
         patience_s: float = 300.0,
         quiet_period_s: float = 30.0,
@@ -361,7 +386,8 @@ class World:
         self.recorder = ListRecorder()
         self.windows_intended = 0
         self._key = key
-        self._resend = bool(key) if resend is None else resend
+        self._rung = rung or (Rung.SEND_AGAIN if key or stamp else Rung.HOLD)
+        self._stamp = stamp
         self._patience_s = patience_s
         self._quiet_period_s = quiet_period_s
         self._user_id = user_id
@@ -380,21 +406,31 @@ class World:
 
     @cached_property
     def delivery(self) -> Delivery:
-        resolver = CrmResolver(
-            Asker("Leads", self._key, frozenset({self._user_id} - {""})),
-            Sender(self.crm.send, self.crm.renew_token, self.gate),
-            lines_with_ids=self.recorder.lines_with_ids,
-        )
+        account = Account(self.recorder, self.events.append)
         return Delivery(
-            DeliverySettings("Leads", self._key, self._resend, self._quiet_period_s, self._shared_keys),
+            "Leads",
             transport=self.crm,
-            recorder=self.recorder,
-            resolver=resolver,
+            account=account,
+            doubts=self._doubts(account),
             gate=self.gate,
-            observe=self.events.append,
-            server_time=self.crm.now,
             rest=self.pipeline.rest,
+            server_time=self.crm.now,
+            open_keys=OpenKeys(KeyReader(self._key)) if self._key and self._stamp is None else None,
             jitter=lambda: 0.5,
+        )
+
+    def _doubts(self, account: Account) -> Doubts:
+        key = self._key if self._stamp is None else self._stamp.field
+        asker = Asker("Leads", key, frozenset({self._user_id} - {""}), stamped=self._stamp is not None)
+        sender = Sender(self.crm.send, self.crm.renew_token, self.gate)
+        return Doubts(
+            DoubtSettings(self._rung, key, self._quiet_period_s, self._shared_keys),
+            account=account,
+            resolver=CrmResolver(asker, sender, lines_with_ids=self.recorder.lines_with_ids),
+            gate=self.gate,
+            rest=self.pipeline.rest,
+            server_time=self.crm.now,
+            stamp=self._stamp,
         )
 
     async def load(self, batches: Sequence[Sequence[Record]], *, first: Sequence[Attempt] = ()) -> None:

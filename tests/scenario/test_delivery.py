@@ -150,14 +150,6 @@ def test_the_resend_waits_out_the_quiet_period() -> None:
     assert run(world, [leads(1, 1)]) == pytest.approx(47, abs=0.1)
 
 
-def test_a_key_that_is_not_unique_in_the_crm_does_not_permit_a_resend() -> None:
-    world = World(FakeCrm(), key="Email", resend=False)
-    world.crm.plan.extend([Deed.LOSE_AFTER])
-    run(world, [leads(1, 2)])
-    assert sorted(world.recorder.held) == [1, 2]
-    assert len(world.crm.inserts) == 1
-
-
 def test_a_record_without_a_key_is_held_while_its_neighbours_are_resolved() -> None:
     world = World(FakeCrm(unique="Email"), key="Email")
     world.crm.plan.extend([Deed.LOSE_AFTER])

@@ -82,10 +82,10 @@ class Desk:
         self.log.begin(self._opening())
         return remembered
 
-    async def come_back(self, *, resend: bool) -> list[Attempt]:
+    async def come_back(self, *, keyed: bool) -> list[Attempt]:
         """The attempts that the next run begins with."""
         remembered = await self.compare()
-        return list(recall.unfinished(self.ledger, remembered, resend=resend))
+        return list(recall.unfinished(self.ledger, remembered, keyed=keyed))
 
     @property
     def ledger(self) -> Ledger:
@@ -97,7 +97,7 @@ async def test_the_first_run_that_sent_nothing_leaves_all_of_its_windows_to_send
     await desk.intend(1, 2)
     desk.crash()
     remembered = await desk.compare()
-    attempts = list(recall.unfinished(desk.ledger, remembered, resend=False))
+    attempts = list(recall.unfinished(desk.ledger, remembered, keyed=False))
     assert [(one.batch, one.number, list(one.lines), one.in_doubt) for one in attempts] == [
         (1, 1, [1, 2, 3, 4], False),
         (2, 1, [5, 6, 7, 8], False),
@@ -114,7 +114,7 @@ async def test_settled_batches_are_neither_read_again_nor_sent(tmp_path: Path) -
         desk.settle(desk.send(number))
     desk.crash()
     assert await desk.compare() == {}
-    assert list(recall.unfinished(desk.ledger, {}, resend=False)) == []
+    assert list(recall.unfinished(desk.ledger, {}, keyed=False)) == []
     desk.crash()
 
 
@@ -124,7 +124,7 @@ async def test_what_was_in_flight_comes_in_doubt_and_before_what_was_never_sent(
     desk.settle(desk.send(2, at=2000.0), [5, 7])
     desk.send(3, at=2100.0)
     desk.crash()
-    attempts = await desk.come_back(resend=True)
+    attempts = await desk.come_back(keyed=True)
     assert [(one.batch, list(one.lines), one.in_doubt, one.doubt_since) for one in attempts] == [
         (2, [6, 8], True, 2000.0),
         (3, [9, 10, 11, 12], True, 2100.0),
@@ -141,7 +141,7 @@ async def test_a_batch_s_doubts_of_two_times_come_as_two_attempts(tmp_path: Path
     desk.send(1, lines=[1, 2], at=2000.0)
     desk.recorder.sent(Attempt(1, 2, [3], [b"{}"]), 2500.0)
     desk.crash()
-    attempts = await desk.come_back(resend=True)
+    attempts = await desk.come_back(keyed=True)
     told = sorted((list(one.lines), one.in_doubt, one.doubt_since) for one in attempts)
     assert told == [([1, 2], True, 2000.0), ([3], True, 2500.0), ([4], False, 0.0)]
     desk.crash()
@@ -155,8 +155,8 @@ async def test_held_records_are_left_alone_without_a_key_and_sent_again_with_one
     desk.settle(attempt, [3, 4])
     desk.crash()
     remembered = await desk.compare()
-    assert list(recall.unfinished(desk.ledger, remembered, resend=False)) == []
-    (again,) = recall.unfinished(desk.ledger, remembered, resend=True)
+    assert list(recall.unfinished(desk.ledger, remembered, keyed=False)) == []
+    (again,) = recall.unfinished(desk.ledger, remembered, keyed=True)
     assert (list(again.lines), again.in_doubt) == ([1, 2], True)
     desk.crash()
 
@@ -166,7 +166,7 @@ async def test_what_was_proved_not_applied_is_sent_as_if_for_the_first_time(tmp_
     await desk.intend(1)
     desk.recorder.not_applied(desk.send(1), "HTTP 429")
     desk.crash()
-    (attempt,) = await desk.come_back(resend=False)
+    (attempt,) = await desk.come_back(keyed=False)
     assert (attempt.number, attempt.in_doubt) == (2, False)
     desk.crash()
 
@@ -179,7 +179,7 @@ async def test_rejected_records_are_not_sent_again(tmp_path: Path) -> None:
     desk.recorder.settle(attempt, Settlement(others=[rejected]))
     desk.recorder.not_applied(Attempt(1, 1, [2, 3, 4], [b"{}"] * 3), "RECORD_LOCKED")
     desk.crash()
-    (again,) = await desk.come_back(resend=False)
+    (again,) = await desk.come_back(keyed=False)
     assert list(again.lines) == [2, 3, 4]
     desk.crash()
 

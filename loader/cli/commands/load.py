@@ -13,6 +13,7 @@ from loader.cli.parameters import COUNT_OR_SHARE, DURATION, display_flags, setti
 from loader.cli.running import run_load
 from loader.cli.target import target_of
 from loader.errors import UsageError
+from loader.report.text import printable
 from loader.settings import STDIN, LoadSettings
 from loader.wire.oauth import DATA_CENTRES
 
@@ -28,6 +29,7 @@ from loader.wire.oauth import DATA_CENTRES
 @setting("--load-dir", type=click.Path(path_type=Path), metavar="DIR", help="[default: FILE.load]")
 @setting("--key", default="", metavar="FIELD", help="Field with the source's own key: it settles doubts.")
 @setting("--key-unique", is_flag=True, help="The key is unique, though the metadata cannot be read.")
+@setting("--stamp", default="", metavar="FIELD", help="Unique text field that the load writes its key into.")
 @setting("--concurrency", type=click.IntRange(1, 1000), default=10, show_default=True, help="Calls at once.")
 @setting("--rate", type=click.FloatRange(0, min_open=True), metavar="N", help="Calls a second, at most.")
 @setting("--limit", type=click.IntRange(1), metavar="N", help="Load no more than the first N records.")
@@ -83,6 +85,7 @@ def settings_of(source: str, flags: dict[str, Any]) -> LoadSettings:
         ),
         key=flags["key"],
         key_unique=flags["key_unique"],
+        stamp=flags["stamp"],
         concurrency=flags["concurrency"],
         rate=flags["rate"],
         limit=flags["limit"],
@@ -111,8 +114,9 @@ def confirm_new(load_dir: Path) -> None:
     """Asks a person at a terminal: starting over may insert records twice. A script has said it already."""
     if not load_dir.exists() or not sys.stdin.isatty():
         return
+    place = printable(str(load_dir))
     click.confirm(
-        f"{load_dir} holds an earlier load. Start over? What it inserted would be inserted again.",
+        f"{place} holds an earlier load. Start over? What it inserted would be inserted again.",
         abort=True,
         err=True,
     )

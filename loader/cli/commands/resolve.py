@@ -1,0 +1,128 @@
+"""`loader resolve`: settles what is in doubt, by asking the CRM or by a person's word."""
+
+from __future__ import annotations
+
+import re
+import sys
+from functools import partial
+from pathlib import Path
+
+import click
+import msgspec
+
+from loader.cli.help import Command
+from loader.cli.parameters import display_flags
+from loader.cli.running import how_to_go_on, run_load
+from loader.cli.screen import give, show, width
+from loader.errors import UsageError
+from loader.settings import LoadSettings
+
+_LINES = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
+
+
+@click.command(cls=Command, short_help="Settle what is in doubt: ask the CRM, or take a person's word.")
+@click.argument("load_dir", metavar="DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--as",
+    "word",
+    type=click.Choice(["applied", "not-applied"]),
+    help="A person has looked: take them as inserted, or as not in the CRM.",
+)
+@click.option("--lines", metavar="5,7-9", help="With --as: only the records of these lines.")
+@click.option("--key", metavar="FIELD", help="Ask by this field; the load's own key is known already.")
+@click.option("--key-unique", is_flag=True, help="The key is unique, though the metadata cannot be read.")
+@display_flags
+def resolve(
+    load_dir: Path,
+    *,
+    word: str | None,
+    lines: str | None,
+    key: str | None,
+    key_unique: bool,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+    no_progress: bool,
+    no_color: bool,
+) -> int:
+    """Settles the records of DIR that are in doubt, and sends nothing else.
+
+    With a key the CRM is asked: records that it holds are ours, others are sent again. Without one, look the
+    records of in-doubt.ndjson up yourself and say --as applied, or --as not-applied: then `loader resume DIR`
+    sends them.
+    """
+    from loader.directory import recorded_settings  # noqa: PLC0415 - not for --help
+
+    settings = recorded_settings(load_dir)
+    if word is not None:
+        chosen = None if lines is None else lines_of(lines)
+        return _by_word(settings, applied=word == "applied", lines=chosen, quiet=quiet, as_json=as_json)
+    if lines is not None:
+        raise UsageError("--lines goes with --as", hint="loader resolve DIR --as not-applied --lines 5,7-9")
+    settings = msgspec.structs.replace(
+        settings, key=key or settings.key, key_unique=key_unique or settings.key_unique
+    )
+    if not (settings.key or settings.stamp):
+        raise UsageError(
+            "this load has no key by which the CRM could be asked",
+            why="nothing else tells one record from another",
+            hint=f"loader resolve {load_dir} --key FIELD, or look the records up and say --as applied or"
+            " --as not-applied",
+        )
+    return run_load(
+        settings,
+        fresh=False,
+        only_doubts=True,
+        as_json=as_json,
+        quiet=quiet,
+        verbose=verbose,
+        show_progress=not no_progress,
+        no_color=no_color,
+    )
+
+
+def lines_of(text: str) -> tuple[tuple[int, int], ...]:
+    """`5,7-9` as sorted ranges of line numbers, each with its stop.
+
+    Raises:
+        UsageError: it is not written so.
+    """
+    from loader.checkpoint.ranges import NONE, union  # noqa: PLC0415 - not for --help
+
+    if not _LINES.fullmatch(text.replace(" ", "")):
+        raise UsageError(f"--lines {text!r} cannot be read", hint="Write line numbers as 5,7-9")
+    chosen = NONE
+    for part in text.replace(" ", "").split(","):
+        first, _, last = part.partition("-")
+        start, stop = int(first), int(last or first) + 1
+        chosen = union(chosen, ((start, stop),) if start < stop else NONE)
+    return chosen
+
+
+def _by_word(
+    settings: LoadSettings,
+    *,
+    applied: bool,
+    lines: tuple[tuple[int, int], ...] | None,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    import anyio  # noqa: PLC0415 - not for --help
+
+    from loader.report.display import display  # noqa: PLC0415 - as above
+    from loader.report.progress import Progress  # noqa: PLC0415 - as above
+    from loader.report.summary import render, to_json  # noqa: PLC0415 - as above
+    from loader.resolution import resolve_by_word  # noqa: PLC0415 - as above
+
+    shown = display(
+        Progress(concurrency=1), sys.stderr, quiet=quiet, verbose=False, show_progress=False, color=False
+    )
+    with shown as observe:
+        summary = anyio.run(partial(resolve_by_word, settings, applied=applied, lines=lines, observe=observe))
+    if not quiet:
+        show(render(summary, load_dir=str(settings.load_dir), width=width()))
+        if summary.outcomes.pending:
+            show([f"To send what is not applied: {how_to_go_on(settings)}"])
+    if as_json:
+        give(to_json(summary))
+    return summary.exit_code

@@ -1,0 +1,87 @@
+"""Writes down what becomes known of an attempt, and tells whoever watches: always both, in this order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Protocol
+
+from loader.events import BatchAnswered, BatchInDoubt, BatchRefused, BatchSent, Observer
+from loader.outcomes import ErrorCount, Outcome, Settlement
+from loader.records import Attempt
+
+
+class Recorder(Protocol):
+    """Writes down what happens to an attempt, durably enough for each."""
+
+    def sent(self, attempt: Attempt, at: float) -> None: ...
+
+    def not_applied(self, attempt: Attempt, reason: str) -> None: ...
+
+    def settle(self, attempt: Attempt, settlement: Settlement) -> None: ...
+
+    def doubt(self, attempt: Attempt, lines: Sequence[int], reason: str, *, held: bool) -> None: ...
+
+    async def resolve(self, attempt: Attempt, *, by: str, evidence: str, at: float) -> None: ...
+
+    async def intend_again(self, attempt: Attempt) -> None: ...
+
+
+class Account:
+    """A recorder and an observer as one."""
+
+    def __init__(self, recorder: Recorder, observe: Observer) -> None:
+        self._recorder = recorder
+        self._observe = observe
+        self.intend_again = recorder.intend_again
+        self.resolve = recorder.resolve
+
+    def sent(self, attempt: Attempt, at: float) -> None:
+        """An attempt's first byte is about to leave."""
+        self._recorder.sent(attempt, at)
+        self._observe(BatchSent(attempt.batch, attempt.number, len(attempt.lines)))
+
+    def not_sent(self, attempt: Attempt, reason: str) -> None:
+        """Nothing left after all."""
+        self._recorder.not_applied(attempt, reason)
+
+    def not_applied(self, attempt: Attempt, reason: str) -> None:
+        """The attempt was proved not applied."""
+        self._recorder.not_applied(attempt, reason)
+        self._observe(BatchRefused(attempt.batch, attempt.number, reason))
+
+    def settled(self, attempt: Attempt, settlement: Settlement, *, latency_s: float = 0.0) -> None:
+        """Records have their outcomes."""
+        if settlement.lines or settlement.others:
+            self._recorder.settle(attempt, settlement)
+            self._observe(_answered(attempt, settlement, latency_s))
+
+    def in_doubt(self, attempt: Attempt, lines: Sequence[int], reason: str) -> None:
+        """Records may have been applied; that will be looked into."""
+        self._recorder.doubt(attempt, lines, reason, held=False)
+        self._observe(BatchInDoubt(attempt.batch, attempt.number, len(lines), reason))
+
+    def held(self, attempt: Attempt, lines: Sequence[int], reason: str) -> None:
+        """Records may have been applied, and only a person can say."""
+        self._recorder.doubt(attempt, lines, reason, held=True)
+
+
+def _answered(attempt: Attempt, settled: Settlement, latency_s: float) -> BatchAnswered:
+    counts = {Outcome.INSERTED: len(settled.lines), Outcome.DUPLICATE: 0, Outcome.REJECTED: 0}
+    recovered = 0
+    errors: Counter[tuple[str, str]] = Counter()
+    for outcome in settled.others:
+        counts[outcome.outcome] += 1
+        recovered += outcome.recovered
+        if outcome.outcome is Outcome.REJECTED:
+            errors[outcome.code, outcome.field] += 1
+    return BatchAnswered(
+        attempt.batch,
+        attempt.number,
+        latency_s,
+        counts[Outcome.INSERTED],
+        counts[Outcome.DUPLICATE],
+        counts[Outcome.REJECTED],
+        recovered,
+        [ErrorCount(code, field, count) for (code, field), count in errors.items()],
+    )
