@@ -106,6 +106,7 @@ class FakeCrm:
         self.token = 1
         self.revoked: set[int] = set()
         self.inserts: list[list[int]] = []
+        self.before_insert: Callable[[list[int]], None] = lambda _lines: None
         self.questions: list[str] = []
         self.renewed: list[int] = []
         self.sizes_refused_above: int | None = None
@@ -155,6 +156,7 @@ class FakeCrm:
         return msgspec.structs.replace(reply, token_number=token) if isinstance(reply, HttpReply) else reply
 
     async def _insert(self, records: list[Record], token: int) -> Reply:
+        self.before_insert([record["Line"] for record in records])
         self.inserts.append([record["Line"] for record in records])
         keys = [key for record in records if (key := fold(record.get("Email")))]
         self.keys_met_in_flight |= {key for key in keys if self.in_flight[key] or keys.count(key) > 1}
@@ -298,12 +300,14 @@ class ListRecorder:
         self.held: dict[int, str] = {}
         self.may_be_applied: set[int] = set()
         self.allowed: set[int] = set()
+        self.announced: Counter[tuple[int, ...]] = Counter()
 
     def intend(self, lines: Iterable[int]) -> None:
         self.allowed.update(lines)
 
     def sent(self, attempt: Attempt, at: float) -> None:
         self.said.append(("sent", attempt.batch, tuple(attempt.lines)))
+        self.announced[tuple(attempt.lines)] += 1
         lines = set(attempt.lines)
         assert len(attempt.lines) == len(attempt.records) > 0, "an attempt is made of records"
         assert lines <= self.allowed, "sent before its window was durable"
@@ -313,6 +317,11 @@ class ListRecorder:
         self.held = {line: reason for line, reason in self.held.items() if line not in lines}
         if not attempt.in_doubt:
             self.may_be_applied |= lines
+
+    def require_announced(self, lines: list[int]) -> None:
+        """What leaves was written down first."""
+        assert self.announced[tuple(lines)] > 0, f"lines {lines} left before that was written"
+        self.announced[tuple(lines)] -= 1
 
     def not_applied(self, attempt: Attempt, reason: str) -> None:
         self.said.append(("not applied", attempt.batch, tuple(attempt.lines)))
@@ -384,6 +393,7 @@ class World:
         self.concurrency = concurrency
         self.events: list[Event] = []
         self.recorder = ListRecorder()
+        crm.before_insert = self.recorder.require_announced
         self.windows_intended = 0
         self._key = key
         self._rung = rung or (Rung.SEND_AGAIN if key or stamp else Rung.HOLD)
