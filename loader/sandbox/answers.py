@@ -25,6 +25,9 @@ class Answer(msgspec.Struct, frozen=True):
 
     status: int
     body: bytes = b""
+    content_type: str = "application/json;charset=UTF-8"
+    cut: bool = False
+    """Only the first half of the body leaves, under the length of the whole."""
 
 
 class User(msgspec.Struct, frozen=True):
@@ -41,12 +44,25 @@ class User(msgspec.Struct, frozen=True):
 
 
 NO_CONTENT: Final = Answer(204)
+GATEWAY_PAGE: Final = Answer(
+    502, b"<html><head><title>502 Bad Gateway</title></head><body>...</body></html>", "text/html"
+)
 
 
 def bare(status: int, code: str, message: str, details: dict[str, Any] | None = None) -> Answer:
     """An error that is not wrapped in `data`."""
     body = {"code": code, "details": details or {}, "message": message, "status": "error"}
     return Answer(status, _encode(body))
+
+
+def without_last_item(answer: Answer) -> Answer:
+    """An answer for records that forgets the last one."""
+    data = msgspec.json.decode(answer.body, type=_Items).data[:-1]
+    return Answer(answer.status, b'{"data":[' + b",".join(map(bytes, data)) + b"]}")
+
+
+class _Items(msgspec.Struct):
+    data: list[msgspec.Raw]
 
 
 def wrapped(code: str, message: str, details: dict[str, Any], *, status: int = 400) -> Answer:

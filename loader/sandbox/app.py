@@ -46,6 +46,8 @@ class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
     db: Path | None = None
     """None: a temporary file that goes when the sandbox ends."""
     latency_s: float = 0.0
+    slow_s: float = 5.0
+    late_s: float = 2.0
     concurrency: int = PLACES
     credits: int | None = None
     token_life_s: int = 3600
@@ -69,6 +71,8 @@ class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
 _BOUNDS: Final = (
     ("port", 0, 65_535),
     ("latency_s", 0.0, 3600.0),
+    ("slow_s", 0.0, 3600.0),
+    ("late_s", 0.0, 3600.0),
     ("concurrency", 1, 1000),
     ("credits", 0, 2**53),
     ("token_life_s", 1, 86_400),
@@ -111,7 +115,9 @@ async def running(settings: SandboxSettings) -> AsyncIterator[Ready]:
         store = stack.enter_context(closing(_open(path, id_prefix=settings.id_prefix)))
         client = _client(store)
         url = f"http://{HOST}:{listener.getsockname()[1]}"
-        runner = _runner(Api(_parts(settings, store, client, url)))
+        api = Api(_parts(settings, store, client, url))
+        stack.callback(api.close)
+        runner = _runner(api)
         try:
             await runner.setup()
             await web.SockSite(runner, listener).start()
@@ -170,6 +176,8 @@ def _parts(settings: SandboxSettings, store: Store, client: ClientSecrets, url: 
         org_id=f"{prefix}000000020005",
         url=url,
         latency_s=settings.latency_s,
+        slow_s=settings.slow_s,
+        late_s=settings.late_s,
     )
 
 

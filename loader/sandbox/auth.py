@@ -25,6 +25,15 @@ SCHEMES: Final = ("zoho-oauthtoken", "bearer")
 """Both are documented (insert-records page; OAuth page)."""
 
 
+MARK: Final = "5a4db0c5ca4a"
+"""Part of every secret that a sandbox makes: nobody takes one for a real credential, and one search finds any
+of them wherever it should not be."""
+
+
+def _secret() -> str:
+    return MARK + secrets.token_hex(10)
+
+
 class ClientSecrets(msgspec.Struct, frozen=True):
     """What a client of the sandbox has to know; never printed by `repr`."""
 
@@ -36,8 +45,8 @@ class ClientSecrets(msgspec.Struct, frozen=True):
     def new(cls) -> ClientSecrets:
         return cls(
             client_id=f"1000.{secrets.token_hex(15).upper()}",
-            client_secret=secrets.token_hex(21),
-            refresh_token=f"1000.{secrets.token_hex(16)}.{secrets.token_hex(16)}",
+            client_secret=_secret() + secrets.token_hex(5),
+            refresh_token=f"1000.{_secret()}.{_secret()}",
         )
 
     def __repr__(self) -> str:
@@ -101,6 +110,10 @@ class Tokens:
             return Belief.NO_TOKEN
         return Belief.BELIEVED if self._expiry.get(token, now) > now else Belief.UNKNOWN_TOKEN
 
+    def revoke(self, header: str) -> None:
+        """Ends the token of a believed header before its time."""
+        self._expiry.pop(header.partition(" ")[2].strip(), None)
+
     def expiry(self, header: str) -> float | None:
         """When the token of a believed header expires, in seconds since the epoch."""
         return self._expiry.get(header.partition(" ")[2].strip())
@@ -118,6 +131,6 @@ class Tokens:
     def _new_token(self, now: float) -> Grant:
         if len(self._expiry) >= ACTIVE_TOKENS_MAX:
             del self._expiry[next(iter(self._expiry))]
-        token = f"1000.{secrets.token_hex(16)}.{secrets.token_hex(16)}"
+        token = f"1000.{_secret()}.{_secret()}"
         self._expiry[token] = now + self._life_s
         return Grant(token, self._life_s)

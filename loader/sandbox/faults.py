@@ -18,12 +18,28 @@ class FaultKind(StrEnum):
 
     DROP_BEFORE_APPLY = "drop-before-apply"
     """The connection is aborted; nothing was applied."""
+    ERROR_500_BEFORE = "error-500-before"
+    """Nothing is applied; the answer is an INTERNAL_ERROR."""
     DROP_AFTER_APPLY = "drop-after-apply"
     """The records are applied, then the connection is aborted without an answer."""
     ERROR_500_AFTER = "error-500-after"
     """The records are applied, then the answer is an INTERNAL_ERROR."""
+    SLOW = "slow"
+    """The records are applied; the answer comes late."""
+    TRUNCATE = "truncate"
+    """The records are applied; the answer ends in its middle."""
+    HTML_502 = "html-502"
+    """A gateway's page; by the seed the records are applied or not."""
     TOO_MANY_REQUESTS = "429"
     """Refused; nothing was applied."""
+    REVOKE_TOKEN = "revoke-token"  # noqa: S105 - no token: a fault's name
+    """The call's access token ends; the answer says so, and nothing is applied."""
+    SHORT_ANSWER = "short-answer"
+    """The records are applied; the answer lacks the last of them."""
+    PARTIAL_APPLY = "partial-apply"
+    """Some of the records are applied, the first ones, then the connection is aborted."""
+    LATE_APPLY = "late-apply"
+    """The connection is aborted; the records are applied some seconds after that."""
 
 
 class FaultShare(msgspec.Struct, frozen=True):
@@ -76,13 +92,21 @@ class FaultPlan:
         """The fault of the call with this number, or None."""
         if not self._shares:
             return None
-        draw = self._draw(call)
+        draw = self._draw(f"{call}")
         for each in self._shares:
             if draw < each.share:
                 return each.kind
             draw -= each.share
         return None
 
-    def _draw(self, call: int) -> float:
-        word = blake2b(f"{self._seed}:{call}".encode(), digest_size=8).digest()
+    def applies(self, call: int) -> bool:
+        """Whether a call with HTML_502 is applied."""
+        return self._draw(f"{call}:applies") < 0.5
+
+    def first_records(self, call: int, records: int) -> int:
+        """How many of its records a call with PARTIAL_APPLY applies: never all; some, where there are two."""
+        return max(min(1, records - 1), int(self._draw(f"{call}:first") * records))
+
+    def _draw(self, what: str) -> float:
+        word = blake2b(f"{self._seed}:{what}".encode(), digest_size=8).digest()
         return int.from_bytes(word, "big") / 2**64

@@ -32,7 +32,6 @@ FIELDS_MAX: Final = 50
 """Names of one `fields` parameter (get-records page)."""
 
 _VERSION: Final = re.compile(r"v[2-8](\.1)?")
-_JSON: Final = "application/json;charset=UTF-8"
 
 
 class Exchange:
@@ -75,6 +74,10 @@ class Parts(msgspec.Struct, frozen=True):
     org_id: str
     url: str
     latency_s: float = 0.0
+    slow_s: float = 5.0
+    """What a slow answer takes beyond the latency."""
+    late_s: float = 2.0
+    """How long after its call was dropped a late one is applied."""
     clock: Callable[[], float] = time.time
 
 
@@ -85,6 +88,12 @@ class Api:
         self._parts = parts
         self._store = parts.store
         self._template: tuple[str, SuccessTemplate] | None = None
+        self._late: set[asyncio.Task[None]] = set()
+
+    def close(self) -> None:
+        """What is to be applied late, and was not yet, never is."""
+        for task in self._late:
+            task.cancel()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Every request comes here."""
@@ -95,7 +104,10 @@ class Api:
             answer = answers.BODY_TOO_LARGE
         except ConnectionError:
             answer = None  # the client left before its request was whole
-        return self._finish(exchange, answer)
+        response = self._finish(exchange, answer)
+        if answer is not None and answer.cut:
+            await _send_half(exchange.request, response)
+        return response
 
     def _finish(self, exchange: Exchange, answer: Answer | None) -> web.StreamResponse:
         status = None if answer is None else answer.status
@@ -108,7 +120,7 @@ class Api:
             return web.Response(status=500)  # goes nowhere
         headers = self._headers(exchange)
         if answer.body:
-            headers["Content-Type"] = _JSON
+            headers["Content-Type"] = answer.content_type
         return web.Response(status=answer.status, body=answer.body or None, headers=headers)
 
     def _headers(self, exchange: Exchange) -> dict[str, str]:
@@ -199,10 +211,21 @@ class Api:
             return raws
         exchange.records = len(raws)
         exchange.fault = self._parts.faults.of(exchange.number)
-        if exchange.fault is FaultKind.TOO_MANY_REQUESTS:
-            return answers.TOO_MANY_REQUESTS
-        if exchange.fault is FaultKind.DROP_BEFORE_APPLY:
-            return None
+        match exchange.fault:
+            case FaultKind.TOO_MANY_REQUESTS:
+                return answers.TOO_MANY_REQUESTS
+            case FaultKind.DROP_BEFORE_APPLY:
+                return None
+            case FaultKind.ERROR_500_BEFORE:
+                return answers.INTERNAL_ERROR
+            case FaultKind.HTML_502 if not self._parts.faults.applies(exchange.number):
+                return answers.GATEWAY_PAGE
+            case FaultKind.REVOKE_TOKEN:
+                self._parts.tokens.revoke(exchange.request.headers.get("Authorization", ""))
+                return answers.INVALID_TOKEN
+            case FaultKind.LATE_APPLY:
+                self._apply_later(exchange, served, raws)
+                return None
         complex_call = len(raws) > quotas.LARGE_CALL_RECORDS
         cost = quotas.insert_credits(len(raws))
         return await self._within(exchange, self._apply, served, raws, place=complex_call, cost=cost)
@@ -219,6 +242,8 @@ class Api:
                 return self._too_many(exchange)
             answer: Answer | None = await work(exchange, *arguments)
             await self._wait()
+            if exchange.fault is FaultKind.SLOW:
+                await asyncio.sleep(self._parts.slow_s)
             return answer
         finally:
             if place:
@@ -230,28 +255,46 @@ class Api:
 
     async def _apply(self, exchange: Exchange, served: Served, raws: list[bytes]) -> Answer | None:
         """Decides and applies without a pause between, so that no other call comes in between either."""
+        if exchange.fault is FaultKind.PARTIAL_APPLY:
+            raws = raws[: self._parts.faults.first_records(exchange.number, len(raws))]
+        decision = self._decide(served, raws)
+        if isinstance(decision, Answer):
+            exchange.fault = None  # as above
+            return decision
         store, module = self._store, served.module.api_name
-        decision = inserts.decide(
+        created_time = _iso(self._parts.clock())
+        answer = _after(exchange.fault, decision.answer(self._success(created_time)))
+        # While the latency runs the call is unanswered; without one it is as good as answered.
+        at_once = answer is not None and not self._parts.latency_s and exchange.heard
+        exchange.noted = exchange.row(None if answer is None else answer.status, answered=at_once)
+        store.apply(module, decision.records, exchange.noted, created=(created_time, self._parts.user.id))
+        return answer
+
+    def _decide(self, served: Served, raws: list[bytes]) -> inserts.Decision | Answer:
+        store, module = self._store, served.module.api_name
+        return inserts.decide(
             served,
             raws,
             owners=lambda field, values: store.owners_of(module, field, values),
             first_id=store.next_id,
             user=self._parts.user,
         )
-        if isinstance(decision, Answer):
-            exchange.fault = None  # as above
-            return decision
-        created_time = _iso(self._parts.clock())
-        answer: Answer | None = decision.answer(self._success(created_time))
-        if exchange.fault is FaultKind.ERROR_500_AFTER:
-            answer = answers.INTERNAL_ERROR
-        elif exchange.fault is FaultKind.DROP_AFTER_APPLY:
-            answer = None
-        # While the latency runs the call is unanswered; without one it is as good as answered.
-        at_once = answer is not None and not self._parts.latency_s and exchange.heard
-        exchange.noted = exchange.row(None if answer is None else answer.status, answered=at_once)
-        store.apply(module, decision.records, exchange.noted, created=(created_time, self._parts.user.id))
-        return answer
+
+    def _apply_later(self, exchange: Exchange, served: Served, raws: list[bytes]) -> None:
+        """Nobody hears of it: the call is over when its records are applied."""
+        row = exchange.row(None, answered=False)
+
+        async def apply() -> None:
+            await asyncio.sleep(self._parts.late_s)
+            decision = self._decide(served, raws)
+            if not isinstance(decision, Answer):
+                now = self._parts.clock()
+                created = (_iso(now), self._parts.user.id)
+                self._store.apply(served.module.api_name, decision.records, row, created=created, at=now)
+
+        task = asyncio.create_task(apply())
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
 
     def _success(self, created_time: str) -> SuccessTemplate:
         if self._template is None or self._template[0] != created_time:
@@ -374,6 +417,37 @@ class Api:
 
     def _org(self, _: Exchange) -> Answer:
         return answers.listing("org", [answers.org_item(self._parts.org_id, self._parts.user)])
+
+
+def _after(fault: FaultKind | None, answer: Answer) -> Answer | None:
+    """What is left of the answer to a call that was applied."""
+    match fault:
+        case FaultKind.ERROR_500_AFTER:
+            return answers.INTERNAL_ERROR
+        case FaultKind.HTML_502:
+            return answers.GATEWAY_PAGE
+        case FaultKind.DROP_AFTER_APPLY | FaultKind.PARTIAL_APPLY:
+            return None
+        case FaultKind.TRUNCATE:
+            return msgspec.structs.replace(answer, cut=True)
+        case FaultKind.SHORT_ANSWER:
+            return answers.without_last_item(answer)
+    return answer
+
+
+async def _send_half(request: web.Request, whole: web.StreamResponse) -> None:
+    """The status, the headers and half of the body; then the connection ends."""
+    assert isinstance(whole, web.Response)
+    body = whole.body
+    assert isinstance(body, bytes)
+    transport = request.transport
+    if transport is None:
+        return
+    half = web.StreamResponse(status=whole.status, headers=whole.headers)
+    half.content_length = len(body)
+    await half.prepare(request)
+    await half.write(body[: len(body) // 2])
+    transport.close()
 
 
 class _CoqlBody(msgspec.Struct):

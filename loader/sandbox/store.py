@@ -102,10 +102,19 @@ class Store:
         )
 
     def apply(
-        self, module: str, records: Sequence[NewRecord], call: Call, *, created: tuple[str, str]
+        self,
+        module: str,
+        records: Sequence[NewRecord],
+        call: Call,
+        *,
+        created: tuple[str, str],
+        at: float | None = None,
     ) -> None:
-        """Applies records and notes their call in one transaction; `created` is the time and the user."""
-        db, at = self._db, call.at
+        """Applies records and notes their call in one transaction; `created` is the time and the user.
+
+        `at` is when, where that is not the moment at which the call came.
+        """
+        db, at = self._db, call.at if at is None else at
         db.execute("BEGIN IMMEDIATE")
         try:
             db.executemany(

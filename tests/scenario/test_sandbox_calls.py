@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
@@ -372,6 +373,7 @@ async def test_records_are_applied_before_the_latency_and_the_lost_client_is_not
     [
         (FaultKind.DROP_BEFORE_APPLY, 0, None),
         (FaultKind.DROP_AFTER_APPLY, 1, None),
+        (FaultKind.ERROR_500_BEFORE, 0, 500),
         (FaultKind.ERROR_500_AFTER, 1, 500),
         (FaultKind.TOO_MANY_REQUESTS, 0, 429),
     ],
@@ -392,6 +394,93 @@ async def test_a_fault_strikes_inserts_and_is_noted(
         assert noted == [(1, status, str(kind), 0 if status is None else 1)]
         assert (await client.call("GET", "/crm/v8/org")).status == 200
     assert not caplog.records
+
+
+def leads(count: int) -> list[dict[str, Any]]:
+    return [lead(Email=f"lead{number}@x.eu") for number in range(count)]
+
+
+async def test_an_answer_that_is_cut_promises_all_of_its_body(tmp_path: Path) -> None:
+    async with client_of(tmp_path, faults=(FaultShare(FaultKind.TRUNCATE, 1.0),)) as client:
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await client.insert(*leads(20))
+        assert client.count("records") == 20
+        assert (await client.call("GET", "/crm/v8/org")).status == 200
+
+
+async def test_a_short_answer_lacks_the_last_record(tmp_path: Path) -> None:
+    async with client_of(tmp_path, faults=(FaultShare(FaultKind.SHORT_ANSWER, 1.0),)) as client:
+        reply = await client.insert(*leads(5))
+        assert [item["code"] for item in reply.json["data"]] == ["SUCCESS"] * 4
+        assert client.count("records") == 5
+
+
+async def test_some_of_the_records_are_applied_and_always_the_same(tmp_path: Path) -> None:
+    applied = []
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        fault = FaultShare(FaultKind.PARTIAL_APPLY, 1.0)
+        async with client_of(tmp_path / name, faults=(fault,), seed=11) as client:
+            for _ in range(3):
+                with pytest.raises(aiohttp.ClientConnectionError):
+                    await client.insert(*leads(100))
+            applied.append(client.rows("SELECT call, count(*) FROM apply_log GROUP BY call"))
+    assert applied[0] == applied[1]
+    assert all(1 <= count <= 99 for _, count in applied[0])
+    assert len({count for _, count in applied[0]}) > 1
+
+
+async def test_a_late_call_is_applied_after_its_client_has_gone(tmp_path: Path) -> None:
+    fault = FaultShare(FaultKind.LATE_APPLY, 1.0)
+    async with client_of(tmp_path, faults=(fault,), late_s=0.2) as client:
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await client.insert(*leads(3))
+        assert client.count("records") == 0
+        await asyncio.sleep(0.6)
+        assert client.count("records") == client.count("apply_log") == 3
+        ((came, applied),) = set(client.rows("SELECT c.at, a.at FROM apply_log a JOIN calls c USING (call)"))
+        assert 0.2 <= applied - came < 2
+        assert client.rows("SELECT fault, status, answered FROM calls WHERE records=3") == [
+            ("late-apply", None, 0)
+        ]
+
+
+async def test_what_would_be_late_when_the_sandbox_ends_is_never_applied(tmp_path: Path) -> None:
+    fault = FaultShare(FaultKind.LATE_APPLY, 1.0)
+    async with client_of(tmp_path, faults=(fault,), late_s=30.0) as client:
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await client.insert(*leads(3))
+    async with client_of(tmp_path) as client:
+        assert client.count("records") == 0
+
+
+async def test_a_slow_answer_comes_after_all(tmp_path: Path) -> None:
+    fault = FaultShare(FaultKind.SLOW, 1.0)
+    async with client_of(tmp_path, faults=(fault,), slow_s=0.3) as client:
+        began = time.monotonic()
+        assert (await client.insert(lead())).status == 201
+        assert time.monotonic() - began >= 0.3
+        assert client.count("records") == 1
+
+
+async def test_a_gateways_page_says_nothing_of_what_was_applied(tmp_path: Path) -> None:
+    async with client_of(tmp_path, faults=(FaultShare(FaultKind.HTML_502, 1.0),)) as client:
+        for _ in range(12):
+            reply = await client.insert(lead())
+            assert reply.status == 502
+            assert reply.body.startswith(b"<html>")
+        assert 0 < client.count("records") < 12
+
+
+async def test_a_revoked_token_opens_nothing_and_the_next_one_does(tmp_path: Path) -> None:
+    async with client_of(tmp_path, faults=(FaultShare(FaultKind.REVOKE_TOKEN, 1.0),)) as client:
+        reply = await client.insert(lead())
+        assert (reply.status, reply.json["code"]) == (401, "INVALID_TOKEN")
+        assert (await client.call("GET", "/crm/v8/org")).status == 401
+        assert client.count("records") == 0
+        token = (await client.token()).json["access_token"]
+        client.headers["Authorization"] = f"Zoho-oauthtoken {token}"
+        assert (await client.call("GET", "/crm/v8/org")).status == 200
 
 
 # --- Reading back -------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ def test_a_fault_is_a_kind_and_a_share() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "slow=0.1", "429", "429=", "429=0", "429=-1", "429=1.1", "429=x", "429=nan"]
+    "text", ["", "slower=0.1", "429", "429=", "429=0", "429=-1", "429=1.1", "429=x", "429=nan"]
 )
 def test_what_is_no_fault_is_refused_with_the_kinds_that_exist(text: str) -> None:
     with pytest.raises(UsageError) as raised:
@@ -51,3 +51,16 @@ def test_a_share_of_one_is_every_call_and_no_share_is_none() -> None:
 def test_shares_of_more_than_all_calls_are_refused() -> None:
     with pytest.raises(UsageError):
         FaultPlan((FaultShare(FaultKind.TOO_MANY_REQUESTS, 0.6),) * 2, seed=0)
+
+
+def test_what_else_a_fault_depends_on_is_drawn_from_the_seed_too() -> None:
+    plan, again = FaultPlan((), seed=3), FaultPlan((), seed=3)
+    assert [plan.applies(n) for n in range(50)] == [again.applies(n) for n in range(50)]
+    assert {plan.applies(n) for n in range(50)} == {True, False}
+    firsts = [plan.first_records(n, 100) for n in range(500)]
+    assert firsts == [again.first_records(n, 100) for n in range(500)]
+    assert min(firsts) >= 1
+    assert max(firsts) <= 99
+    assert len(set(firsts)) > 50
+    assert {plan.first_records(n, 1) for n in range(50)} == {0}
+    assert {plan.first_records(n, 2) for n in range(50)} == {1}

@@ -28,6 +28,12 @@ from loader.errors import UsageError
 @click.option("--unique", multiple=True, metavar="MODULE.FIELD", help="A unique field; may be repeated.")
 @click.option("--external", multiple=True, metavar="MODULE.FIELD", help="An external id; may be repeated.")
 @click.option("--fault", multiple=True, metavar="KIND=SHARE", help="A share of the calls that go wrong.")
+@click.option(
+    "--slow-by", type=DURATION, default=5.0, metavar="TIME", help="With slow faults.  [default: 5s]"
+)
+@click.option(
+    "--late-by", type=DURATION, default=2.0, metavar="TIME", help="With late-apply faults.  [default: 2s]"
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Which calls get the faults.")
 def sandbox(
     *,
@@ -41,6 +47,8 @@ def sandbox(
     unique: tuple[str, ...],
     external: tuple[str, ...],
     fault: tuple[str, ...],
+    slow_by: float,
+    late_by: float,
     seed: int,
 ) -> int:
     """Serves the API on this machine, on loopback only, and stores what it accepts in SQLite.
@@ -66,6 +74,8 @@ def sandbox(
         unique=unique,
         external=external,
         faults=tuple(parse_fault(text) for text in fault),
+        slow_s=slow_by,
+        late_s=late_by,
         seed=seed,
     )
     anyio.run(partial(serve, settings, ready=lambda facts: _announce(facts.line())))
