@@ -27,6 +27,7 @@ from loader.delivery.doubts import Doubts, DoubtSettings, Rung
 from loader.delivery.keys import KeyReader, OpenKeys, shared_keys
 from loader.delivery.stamp import Stamp
 from loader.errors import (
+    DiskError,
     LoaderError,
     TooManyRejectedError,
 )
@@ -192,7 +193,14 @@ class Run:
     async def _lines_with_ids(self, ids: Collection[str]) -> Mapping[str, Collection[int]]:
         if not ids:
             return {}
-        return await anyio.to_thread.run_sync(partial(scan.find_ids, self._log.path, ids))
+        try:
+            return await anyio.to_thread.run_sync(partial(scan.find_ids, self._log.path, ids))
+        except OSError as error:
+            raise DiskError(
+                f"the checkpoint log {self._log.path} cannot be read",
+                why=error.strerror or str(error),
+                hint=f"Look after the disk, then: loader resume {self._log.path.parent}",
+            ) from error
 
     def _server_time(self) -> float:
         # By a clock that nobody sets: a record's time decides whose it is.

@@ -99,21 +99,29 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
 def require_safe_url(url: str, *, flag: str) -> str:
     """`url` as scheme, host and port: https anywhere, http on loopback only.
 
+    No error repeats it: part of it may be a credential.
+
     Raises:
-        UsageError: another scheme, a plain-text host beyond this machine, or no host at all.
+        UsageError: another scheme, a plain-text host beyond this machine, a credential in it, or no address.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise _unsafe(flag, "it is not written as an address is") from None
     if "@" in parts.netloc:
-        raise UsageError(
-            f"{flag}: an address with a name or a password in it cannot be used",
-            why="the address is kept in the load directory and shown; a credential may not be",
-            hint=f"Write it as {flag} https://HOST; credentials are read from the environment or from files",
+        raise _unsafe(
+            flag,
+            "it has a name or a password in it, and addresses are kept in the load directory and shown;"
+            " credentials are read from the environment or from files",
         )
-    loopback = parts.hostname in {"127.0.0.1", "localhost", "::1"}
-    if parts.hostname and (parts.scheme == "https" or (parts.scheme == "http" and loopback)):
+    loopback = host in {"127.0.0.1", "localhost", "::1"}
+    if host and (parts.scheme == "https" or (parts.scheme == "http" and loopback)):
         return f"{parts.scheme}://{parts.netloc}"
-    raise UsageError(
-        f"{flag} {url!r} cannot be used",
-        why="records and credentials travel over https; plain http is for this machine alone",
-        hint=f"Write it as {flag} https://HOST",
+    raise _unsafe(flag, "records and credentials travel over https; plain http is for this machine alone")
+
+
+def _unsafe(flag: str, why: str) -> UsageError:
+    return UsageError(
+        f"the address of {flag} cannot be used", why=why, hint=f"Write it as {flag} https://HOST"
     )

@@ -63,7 +63,7 @@ class DamagedLogError(DiskError):
         super().__init__(
             f"the checkpoint log is damaged{place}",
             why=f"{why}\nNothing was sent.",
-            hint="Keep the load directory as it is, and restore checkpoint.log from a copy if there is one",
+            hint="Mark what the damage covers as in doubt, which sends nothing: loader repair DIR",
         )
         self.offset = offset
 

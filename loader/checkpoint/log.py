@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from loader.checkpoint.entries import (
 )
 from loader.checkpoint.filesystem import Filesystem, LocalFilesystem, side_number
 from loader.checkpoint.ledger import DamagedLogError, Ledger, still_open
-from loader.checkpoint.scan import Scan, find_frames
+from loader.checkpoint.scan import READ_BYTES, Scan, find_frames
 from loader.errors import DiskError, LockedError, UsageError
 
 RESERVE_STEP_BYTES = 1024 * 1024
@@ -73,6 +73,8 @@ class CheckpointLog:
         self._boot = boot
         self._end = 0
         self._synced = 0
+        self._confirmed = 0
+        """What the frames themselves say is on the disk."""
         self._allocated = 0
         self._syncing: anyio.Event | None = None
         self._side: CheckpointLog | None = None
@@ -103,7 +105,7 @@ class CheckpointLog:
             DiskError: the disk refused.
         """
         with _disk(f"{path} cannot be created"):
-            is_new = filesystem.make_directory(path.parent)
+            filesystem.make_directory(path.parent)
             try:
                 descriptor = filesystem.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
             except FileExistsError:
@@ -119,9 +121,7 @@ class CheckpointLog:
                 log._take(opening, survived=False)
                 filesystem.sync(descriptor)
                 log._synced = log._end
-                filesystem.sync_directory(path.parent)
-                if is_new:
-                    filesystem.sync_directory(path.parent.parent)
+                log._sync_names()
                 log._begun = True
         except BaseException:
             log._release()
@@ -149,7 +149,11 @@ class CheckpointLog:
                 log._lock()
                 # First of all: what was written but is not on the disk either gets there now, or this fails
                 # and nothing that was read may be believed.
-                filesystem.sync_data(descriptor)
+                try:
+                    filesystem.sync_data(descriptor)
+                except OSError as error:
+                    log._poison("a sync failed", error)
+                    raise
                 log._read()
         except BaseException:
             log._release()
@@ -163,12 +167,14 @@ class CheckpointLog:
             DiskError: the disk refused.
         """
         try:
+            side_files = self._filesystem.side_files(self.path)
             if self._cut_on_begin:
                 self._filesystem.truncate(self._descriptor, self._end)
-                self._filesystem.sync_data(self._descriptor)
+            # Whether a side file tells of a failed sync or not: a disk that failed may have refused that too.
+            self._write_again()
+            self._filesystem.sync_data(self._descriptor)
             self._synced = self._end
             self._begun = True
-            side_files = self._filesystem.side_files(self.path)
             for side in side_files:
                 self._adopt(side)
             self._take(opening, survived=self._survived and not side_files)
@@ -176,11 +182,27 @@ class CheckpointLog:
             self._synced = self._end
             for side in side_files:
                 self._filesystem.remove(side)
-            if side_files:
-                self._filesystem.sync_directory(self.path.parent)
+            self._sync_names()
         except OSError as error:
             self._poison("it could not be continued", error)
             self._require_sound()
+
+    def _sync_names(self) -> None:
+        """Keeps the names of the log and of its directory.
+
+        At each opening: whoever created them may have crashed before it came to this, and a log whose name
+        is lost with the power takes everything that was sent along.
+        """
+        self._filesystem.sync_directory(self.path.parent)
+        self._filesystem.sync_directory(self.path.parent.parent)
+
+    def _write_again(self) -> None:
+        """Writes once more what the log does not confirm as synced.
+
+        A sync that failed leaves pages that look clean: readers see them, no later sync writes them.
+        """
+        for offset in range(self._confirmed, self._end, READ_BYTES):
+            self._write_at(self._read_at(offset, min(READ_BYTES, self._end - offset)), offset)
 
     def _lock(self) -> None:
         try:
@@ -223,6 +245,7 @@ class CheckpointLog:
         if self.ledger.head is None:
             raise _no_load(self.path)
         self._end = self._synced = scan.good_end
+        self._confirmed = scan.synced
         self._cut_on_begin = self._filesystem.size(self._descriptor) != scan.good_end
         self._survived = not scan.frames_behind
 
@@ -284,22 +307,24 @@ class CheckpointLog:
                 return self._write(entry)
             except OSError as error:
                 self._poison("a write failed", error)
-        if self.poisoned is not None and isinstance(entry, Answer):
+        if isinstance(entry, Answer):
             self._drain(entry)
             return self._end
-        self._require_sound()
-        raise AssertionError  # _require_sound raised
+        assert self.poisoned is not None, "else it would have been written"
+        raise self.poisoned
 
     def _write(self, entry: Entry) -> int:
-        end = self._end
-        frame = encode_frame(entry, offset=end, synced=self._synced)
-        written = self._filesystem.write(self._descriptor, frame, end)
-        if written != len(frame):
-            rest = memoryview(frame)
-            while written < len(frame):
-                written += self._filesystem.write(self._descriptor, rest[written:], end + written)
-        self._end = end + written
+        frame = encode_frame(entry, offset=self._end, synced=self._synced)
+        self._end += self._write_at(frame, self._end)
         return self._end
+
+    def _write_at(self, data: bytes, offset: int) -> int:
+        written = self._filesystem.write(self._descriptor, data, offset)
+        if written != len(data):
+            rest = memoryview(data)
+            while written < len(data):
+                written += self._filesystem.write(self._descriptor, rest[written:], offset + written)
+        return written
 
     def reserve(self, size: int) -> None:
         """Makes sure that `size` more bytes can be written whatever else fills the disk.
@@ -379,17 +404,22 @@ class CheckpointLog:
             # A log that was opened and never begun is left as it was found.
             if self.poisoned is None and self._begun:
                 with _disk(f"{self.path} cannot be closed"):
-                    self._filesystem.truncate(self._descriptor, self._end)
-                    self._filesystem.sync_data(self._descriptor)
+                    try:
+                        self._filesystem.truncate(self._descriptor, self._end)
+                        self._filesystem.sync_data(self._descriptor)
+                    except OSError as error:
+                        self._poison("it could not be closed", error)
+                        raise
         finally:
             self._release()
 
     def _release(self) -> None:
-        if not self._closed:
-            self._closed = True
+        self._closed = True
+        # Whatever it says, the descriptor is gone; and nothing that counts is left for it to write.
+        with suppress(OSError):
             self._filesystem.close(self._descriptor)
-            if self._side is not None:
-                self._side._release()
+        if self._side is not None:
+            self._side._release()
 
     # --- when the disk fails ---
 
@@ -406,6 +436,11 @@ class CheckpointLog:
                 hint=f"Look after the disk, then: loader resume {self.path.parent}",
             )
             self.poisoned.__cause__ = error
+            # At once, not with the first answer: it tells the next opening that this log's absences prove
+            # nothing, though the page cache may look as if every frame had survived.
+            with suppress(OSError):
+                if not self._filesystem.side_files(self.path):
+                    self._side = self._new_side()
 
     def _drain(self, entry: Entry) -> None:
         with _disk(f"{self.path} is poisoned, and its side file cannot be written either"):

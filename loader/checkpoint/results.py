@@ -72,9 +72,8 @@ def outcomes_in_order(path: Path, *, survived: bool = True) -> Iterator[RecordOu
                 queue.append(one)
                 waiting[batch.number] = one
         elif type(entry) is Outcomes and entry.batch in waiting:
-            known = waiting[entry.batch]
-            if known.missing:  # else the stragglers, this one among them, completed it
-                known.add(record_outcomes(entry))
+            # Never a straggler: before one of those comes, all that waited for less is known, and gone.
+            waiting[entry.batch].add(record_outcomes(entry))
         while queue and not queue[0].missing:
             first = queue.popleft()
             del waiting[first.entry.number]

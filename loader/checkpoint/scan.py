@@ -15,6 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from loader.checkpoint import ranges
+from loader.checkpoint.displaced import moved_frames
 from loader.checkpoint.entries import (
     BODY_BYTES_MAX,
     HEADER,
@@ -113,7 +114,19 @@ class Scan:
                 f"the frame there is broken, though the log was safely on the disk up to byte {confirmed:,}",
                 offset=bad,
             )
+        if self.torn:
+            self._require_unmoved(bad)
         return True
+
+    def _require_unmoved(self, bad: int) -> None:
+        """Frames that were moved confirm what was synced no less than those that stand in their place."""
+        for frame in moved_frames(self._read_at, bad):
+            if frame.synced > bad:
+                raise DamagedLogError(
+                    f"bytes were cut out there or put in: the frame at byte {frame.offset:,} was written at"
+                    f" byte {frame.offset + frame.shift:,}",
+                    offset=bad,
+                )
 
 
 class Frame(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,8 @@ REFRESH_TOKEN = "LOADER_REFRESH_TOKEN"  # noqa: S105 - a name
 ACCESS_TOKEN = "LOADER_ACCESS_TOKEN"  # noqa: S105 - a name
 NAMES = (CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, ACCESS_TOKEN)
 _BYTES_MAX = 8192
+_LIKE_A_CREDENTIAL = re.compile(r"[0-9A-Za-z_.+=~-]{24,}")
+"""No slash in it, and long: the service's tokens and secrets have 35 characters and more."""
 
 
 def read_credentials(environment: Mapping[str, str]) -> Credentials:
@@ -62,6 +65,12 @@ def _value(name: str, environment: Mapping[str, str]) -> str:
     return value
 
 
+def _shown(path: Path) -> str:
+    """A path that cannot be read may be the credential itself, set in the wrong place."""
+    text = str(path)
+    return "the file that it names" if _LIKE_A_CREDENTIAL.fullmatch(text) else text
+
+
 def _content(name: str, path: Path) -> str:
     variable = f"{name}_FILE"
     try:
@@ -78,7 +87,11 @@ def _content(name: str, path: Path) -> str:
                 )
             content = stream.read(_BYTES_MAX)
     except OSError as error:
-        raise CredentialsError(f"{variable}: cannot read {path}", why=error.strerror or str(error)) from error
+        raise CredentialsError(
+            f"{variable}: cannot read {_shown(path)}",
+            why=error.strerror or str(error),
+            hint=f"{variable} takes the path of a file; the credential itself goes into {name}",
+        ) from None
     try:
         value = content.decode("ascii").strip()
     except UnicodeDecodeError:

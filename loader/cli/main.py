@@ -20,6 +20,8 @@ COMMANDS: Final[Mapping[str, str]] = {
     "resume": "Continue the load of a load directory.",
     "status": "Where a load stands, without touching it.",
     "results": "What became of each record, one line a record.",
+    "resolve": "Settle what is in doubt: ask the CRM, or take a person's word.",
+    "repair": "After damage to the log: marks what it covers as in doubt.",
     "sandbox": "The same API on this machine.",
     "demo": "A load, a crash in the middle and a resume, all on this machine.",
 }

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 
 from loader.cli.errors import close_stdout
+from loader.report.text import printable
 
 WIDTH_MAX = 100
 
@@ -18,9 +19,9 @@ def width() -> int:
 
 
 def show(lines: Iterable[str]) -> None:
-    """Lines for a person."""
+    """Lines for a person; nothing in them that a terminal would obey."""
     try:
-        sys.stderr.write("".join(f"{line}\n" for line in lines))
+        sys.stderr.write("".join(f"{printable(line)}\n" for line in lines))
         sys.stderr.flush()
     except OSError:
         pass  # nobody listens; files and exit code say the same

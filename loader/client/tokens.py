@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import anyio
 import msgspec
 
+from loader.client.masking import masked
 from loader.errors import CredentialsError, NotNowError
 from loader.events import Observer, ServiceUnreachable, TokenRefreshed
 from loader.wire.limits import TOKENS_MAX, TOKENS_WINDOW_S
@@ -145,7 +146,7 @@ class Tokens:
                     refresh_token=self._secrets.refresh_token,
                 )
             )
-            answer = read_token(reply) if isinstance(reply, HttpReply) else None
+            answer = read_token(self._masked(reply)) if isinstance(reply, HttpReply) else None
             match answer:
                 case AccessToken():
                     return self._take(answer)
@@ -163,6 +164,11 @@ class Tokens:
             delay_s = min(2.0 ** min(tries, 5), DELAY_MAX_S, left_s) if left_s > 0 else DELAY_MAX_S
             await self._wait(delay_s, reason, gives_up_at)
             tries += 1
+
+    def _masked(self, reply: HttpReply) -> HttpReply:
+        """The reply without the secrets of the request, which an error of this service may repeat."""
+        secrets = (self._secrets.refresh_token, self._secrets.client_secret)
+        return msgspec.structs.replace(reply, body=masked(reply.body, secrets))
 
     def _take(self, answer: AccessToken) -> NumberedToken:
         now = self._clock()

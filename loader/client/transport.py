@@ -14,6 +14,7 @@ import aiohttp
 from yarl import URL
 
 from loader.client.faults import AnswerTooLargeError, detail_of, fault_of
+from loader.client.masking import masked
 from loader.client.upload import Upload
 from loader.wire.messages import HttpReply, HttpRequest, NoReply, Reply
 
@@ -100,10 +101,11 @@ class HttpTransport:
             CredentialsError, NotNowError: there is no access token. Nothing of the request has left then.
         """
         assert self._session is not None, "the transport is entered before use"
-        headers, number = dict(request.headers), 0
+        headers, number, secret = dict(request.headers), 0, ""
         if self._tokens is not None:
             token = await self._tokens.current()
-            headers["Authorization"], number = f"Zoho-oauthtoken {token.value}", token.number
+            secret, number = token.value, token.number
+            headers["Authorization"] = f"Zoho-oauthtoken {secret}"
         upload = Upload(request.body) if request.body else None
         began = time.perf_counter()
         try:
@@ -111,6 +113,7 @@ class HttpTransport:
         except Exception as error:  # whatever it is, it becomes a value
             fault = fault_of(error, handed_over=upload.handed_over if upload else None)
             return NoReply(fault, detail_of(error, fault), time.perf_counter() - began)
+        body = masked(body, (secret,))
         return HttpReply(status, body, answer_headers, time.perf_counter() - began, number)
 
     async def renew_token(self, number: int) -> None:

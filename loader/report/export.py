@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, suppress
@@ -22,6 +23,7 @@ import msgspec
 from loader.errors import DiskError
 from loader.outcomes import Outcome, RecordOutcome
 from loader.report.summary import Summary, to_json
+from loader.report.text import printable
 from loader.source.lookup import Lookup
 from loader.wire.codes import facts
 
@@ -29,6 +31,12 @@ REJECTED = "rejected.ndjson"
 REASONS = "rejected-reasons.ndjson"
 IN_DOUBT = "in-doubt.ndjson"
 SUMMARY = "summary.json"
+
+_CONTROLS = re.compile(
+    rb"\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8b-\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]|\xef\xbb\xbf"
+)
+"""DEL, the C1 controls and the marks that reorder a line, in UTF-8 (the set of `text.printable`): JSON leaves
+them as they are, and a terminal obeys them."""
 
 FAILED = frozenset({Outcome.REJECTED, Outcome.INVALID, Outcome.IN_DOUBT})
 """What `--failed` shows: records that somebody has to look at. A duplicate is in the CRM already; a pending
@@ -248,7 +256,7 @@ def _key_reader(key: str) -> Callable[[bytes], str]:
     decoder = msgspec.json.Decoder(keyed)
 
     def read(raw: bytes) -> str:
-        with suppress(msgspec.DecodeError, RecursionError):
+        with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             value = getattr(decoder.decode(raw), "value")  # noqa: B009 - the class is made here
             return "" if value is None or isinstance(value, (dict, list)) else str(value)
         return ""
@@ -266,7 +274,12 @@ def write_results(rows: Iterable[Result], out: BinaryIO, form: Format) -> None:
     for row in rows:
         encoder.encode_into(row, buffer)
         buffer += b"\n"
-        out.write(buffer)
+        plain = buffer.isascii() and b"\x7f" not in buffer
+        out.write(buffer if plain else _CONTROLS.sub(_escaped, buffer))
+
+
+def _escaped(match: re.Match[bytes]) -> bytes:
+    return b"\\u%04x" % ord(match[0].decode())
 
 
 def _write_csv(rows: Iterable[Result], out: BinaryIO) -> None:
@@ -281,12 +294,15 @@ def _write_csv(rows: Iterable[Result], out: BinaryIO) -> None:
 
 
 def _cell(value: object) -> str:
-    """A value as CSV; a text that a spreadsheet would take for a formula gets an apostrophe before it."""
+    """A value as CSV, escaped where a terminal would obey it.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe before it.
+    """
     if value is None or value is False:
         return ""
     if value is True:
         return "true"
-    cell = str(value)
+    cell = printable(str(value)) if isinstance(value, str) else str(value)
     return (
         "'" + cell if isinstance(value, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
     )

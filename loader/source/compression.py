@@ -24,6 +24,12 @@ REFUSED = {
 }
 """What every line would be invalid of, so it is named at once: what it is, and what turns it into lines."""
 
+UNMARKED = {
+    b"{\x00": ("UTF-16 text without a byte order mark", "iconv -f UTF-16LE -t UTF-8 {file}"),
+    b"\x00{": ("UTF-16 text without a byte order mark", "iconv -f UTF-16BE -t UTF-8 {file}"),
+}
+"""The same; but each begins as lines may, so that nobody waits for its second byte."""
+
 MAGIC = (GZIP, ZSTD, *ZSTD_SKIPPABLE, *REFUSED)
 
 GZIP_SLICE_BYTES = 64 * 1024
@@ -224,7 +230,7 @@ def decoder_for(head: bytes, name: str, *, complete: bool) -> Decoder | None:
     Raises:
         UsageError: a kind of file that cannot be read, or nothing at all where the suffix says compressed.
     """
-    for magic, (kind, command) in REFUSED.items():
+    for magic, (kind, command) in (REFUSED | UNMARKED).items():
         if head.startswith(magic):
             hint = f"{command.format(file=name)} | loader load - --module MODULE --load-dir DIR"
             raise UsageError(f"cannot read {name}", why=f"it is {kind}", hint=hint)

@@ -18,12 +18,14 @@ from typing import NoReturn, Self
 import anyio
 import anyio.to_thread
 
-from loader.errors import DiskError, LoaderError, UsageError
+from loader.errors import DiskError, InputChangedError, LoaderError, UsageError
 from loader.source.compression import Decoder, Plain, decoder_for
+from loader.source.lines import BOM
 
 READ_BYTES = 1024 * 1024
 COMPRESSED_READ_BYTES = 256 * 1024
 STDIN = "-"
+_BEGINNING_BYTES = 4096
 STDIN_FD = 0
 
 
@@ -51,6 +53,7 @@ class InputStream:
         self._decoder: Decoder | None = None
         self._stored_ended = False
         self._over = False
+        self._begun = False
         self._unread = b""
 
     async def __aenter__(self) -> Self:
@@ -79,7 +82,9 @@ class InputStream:
         """Up to about 1 MiB of content; nothing at the end of the input, and only there.
 
         Raises:
-            UsageError: the input is compressed and broken; what came before has been handed on.
+            UsageError: the input is compressed and broken; what came before has been handed on. Or it is one
+            JSON array.
+        InputChangedError: the file has become shorter since it was opened.
             DiskError: the file cannot be read.
         """
         data = await self._next(None)
@@ -101,12 +106,15 @@ class InputStream:
         self.stored_bytes_read = offset
         self._decoder = Plain()
         self._stored_ended = self._over = False
+        self._begun = offset > 0
         self._unread = b""
 
     async def sniff(self) -> None:
         """Finds out how a regular file is stored; for others the first bytes that arrive tell."""
         while not self.polled and self._decoder is None:
             await anyio.to_thread.run_sync(self._pull)
+        if isinstance(self._decoder, Plain):
+            _require_no_array(self._head, self.name)
 
     async def _next(self, pause_s: float | None) -> bytes | None:
         if self._unread:
@@ -122,6 +130,9 @@ class InputStream:
             else:
                 data = await anyio.to_thread.run_sync(self._step)
             if data:
+                if not self._begun:
+                    _require_no_array(data, self.name)
+                    self._begun = True
                 return data
         return b""
 
@@ -160,6 +171,14 @@ class InputStream:
                 hint="When the file can be read again, run the same command: the load continues",
             ) from None
         self.stored_bytes_read += len(stored)
+        if not stored and self.stored_bytes_read < (self.stored_bytes or 0):
+            # What is missing would be taken for the end, and a line that is cut for a whole one.
+            raise InputChangedError(
+                "the input became shorter while it was read",
+                why=f"{self.name} had {self.stored_bytes:,} bytes, and now ends after"
+                f" {self.stored_bytes_read:,}",
+                hint="Put the whole file back, then run the same command again: what is settled stays so",
+            )
         self._stored_ended = not stored
         if self._decoder is not None:
             self._decoder.feed(stored)
@@ -203,6 +222,18 @@ def _require_lines(stream: InputStream, fd: int) -> None:
         # A writer that is faster than the loader then wakes it once for 1 MiB instead of once for 64 KiB.
         with contextlib.suppress(OSError):
             fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, READ_BYTES)
+
+
+def _require_no_array(content: bytes, name: str) -> None:
+    """Refuse an input that begins as an array of objects does: hardly a line of it would be a record."""
+    beginning = content[:_BEGINNING_BYTES].removeprefix(BOM).lstrip()
+    if beginning[:1] == b"[" and beginning[1:].lstrip()[:1] == b"{":
+        lines = "jq -c '.[]'" if name == STDIN else f"jq -c '.[]' {name}"
+        raise _unreadable(
+            name,
+            "it begins a JSON array; the loader reads one JSON object a line",
+            f"{lines} | loader load - --module MODULE --load-dir DIR",
+        )
 
 
 def _refuse(name: str, error: OSError | ValueError) -> NoReturn:

@@ -21,6 +21,10 @@ class HttpRequest(msgspec.Struct, frozen=True):
     body: bytes | None = None
     headers: Mapping[str, str] = {}
 
+    def __repr__(self) -> str:
+        """The body of a token request is made of secrets, so none is ever shown."""
+        return f"HttpRequest({self.method} {self.path}, {len(self.body or b''):,} bytes)"
+
 
 class HttpReply(msgspec.Struct, frozen=True):
     """An answer that was read to its end."""
@@ -32,6 +36,10 @@ class HttpReply(msgspec.Struct, frozen=True):
     latency_s: float
     token_number: int = 0
     """Which access token the call carried, counted from 1: a refresh is owed once for each token."""
+
+    def __repr__(self) -> str:
+        """The answer to a token request is a secret, so no body is ever shown."""
+        return f"HttpReply({self.status}, {len(self.body):,} bytes, token {self.token_number})"
 
 
 class Fault(StrEnum):

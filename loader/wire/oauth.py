@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -90,6 +91,7 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
+_ERROR_WORD: Final = re.compile(r"[A-Za-z_ -]{1,60}")
 
 # OAuth page and answers of the live service; the two words for a wrong refresh token differ by its age.
 _REASONS: Final[Mapping[str, str]] = MappingProxyType(
@@ -113,12 +115,17 @@ def read_token(reply: HttpReply) -> AccessToken | TokenRefused | TokenThrottled:
     if answer.error:
         # "Access Denied" is the throttle (10 tokens in 10 minutes); "access_denied" is a person's refusal.
         if answer.error == "Access Denied" or reply.status >= 429:
-            return TokenThrottled(f"HTTP {reply.status} {answer.error[:60]}")
+            return TokenThrottled(f"HTTP {reply.status} {_word(answer.error)}".rstrip())
         reason = _REASONS.get(answer.error, "the token service refuses the credentials")
-        return TokenRefused(answer.error[:60], reason)
+        return TokenRefused(_word(answer.error), reason)
     if answer.access_token.isascii() and answer.access_token.isprintable() and answer.access_token:
         return AccessToken(answer.access_token, max(answer.expires_in, 0.0), answer.api_domain)
     return _unreadable(reply)
+
+
+def _word(error: str) -> str:
+    """An error that is a word or a few; whatever else stands there may be a part of a secret."""
+    return error if _ERROR_WORD.fullmatch(error) else ""
 
 
 def _unreadable(reply: HttpReply) -> TokenRefused | TokenThrottled:

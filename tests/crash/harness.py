@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests import canary
 from tests.crash import oracle
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -170,10 +171,14 @@ class Desk:
                 stdout=stdout,
                 stderr=stderr,
             )
+            canary.look_at_arguments(process.pid)
             try:
                 yield process
             finally:
                 end(process)
+                # The next command writes over them.
+                canary.look_into(self.directory / "loader.stdout")
+                canary.look_into(self.directory / "loader.stderr")
 
     def run(
         self, command: Sequence[str], stdin: Path | None = None, timeout_s: float = RUN_TIMEOUT_S
@@ -209,13 +214,19 @@ class Desk:
         log = self.load_dir / "checkpoint.log"
         return log.exists() and log.stat().st_size > 0
 
-    def judge(self, *, held_max: int = 0, piped: bool = False) -> Mapping[str, int]:
+    def judge(self, *, held_max: int = 0, stamp: str = "", piped: bool = False) -> Mapping[str, int]:
         """The oracle's word on the finished load; its results may be too many to hold at once."""
         with self.spawned(["results", str(self.load_dir)]) as process:
             assert process.wait() == 0, (self.directory / "loader.stderr").read_text()
         with (self.directory / "loader.stdout").open("rb") as results:
             return oracle.check_load(
-                self.input, results, self.load_dir, self.crm.database, held_max=held_max, piped=piped
+                self.input,
+                results,
+                self.load_dir,
+                self.crm.database,
+                held_max=held_max,
+                stamp=stamp,
+                piped=piped,
             )
 
 

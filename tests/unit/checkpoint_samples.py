@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from loader.checkpoint.entries import FORMAT_VERSION, Head, InputIdentity
-from loader.checkpoint.filesystem import side_number
+from loader.checkpoint.filesystem import Filesystem, side_number
 from loader.checkpoint.log import CheckpointLog, Opening
 from loader.checkpoint.recorder import Recorder
 from loader.events import Event
@@ -170,11 +170,11 @@ class MemoryDisk:
         self.files = {path: bytearray(content) for path, content in kept.items()}
 
 
-def create(disk: MemoryDisk, *, boot: str = "boot-1") -> CheckpointLog:
+def create(disk: Filesystem, *, boot: str = "boot-1") -> CheckpointLog:
     return CheckpointLog.create(LOG, HEAD, OPENING, filesystem=disk, boot=boot)
 
 
-def reopen(disk: MemoryDisk, *, boot: str = "boot-1") -> CheckpointLog:
+def reopen(disk: Filesystem, *, boot: str = "boot-1") -> CheckpointLog:
     log = CheckpointLog.open(LOG, filesystem=disk, boot=boot)
     log.begin(OPENING)
     return log

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import msgspec
 import pytest
 
 from loader.checkpoint.entries import (
+    BODY_BYTES_MAX,
     HEADER,
     BatchEntry,
     Doubt,
@@ -16,6 +19,7 @@ from loader.checkpoint.entries import (
     Open,
     OtherOutcome,
     Outcomes,
+    Resolved,
     Seal,
     Sent,
     WindowEntry,
@@ -44,6 +48,7 @@ ENTRIES: list[Entry] = [
     NotApplied(1, 2, ((1, 3),), "429"),
     Outcomes(1, 2, ((1, 2),), b"12345678", (), (OtherOutcome(2, 3, "", "C", "m", "F", True),)),
     Doubt(1, 2, ((1, 3),), "no answer", True),
+    Resolved(1, ((1, 3),), "person", "their word", 4.5),
     Seal({"inserted": 1}, 3, 30, 77, 5.0),
 ]
 
@@ -148,3 +153,18 @@ def test_a_plain_success_costs_at_most_25_bytes_of_log_all_in() -> None:
     size = sum(len(encode_frame(one, offset=2**40, synced=2**39)) for one in frames)
     print(f"{size / 1000:.2f} bytes a record")
     assert size / 1000 <= 10
+
+
+def test_a_body_larger_than_a_frame_may_be_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"NotApplied of \d+ bytes: a frame holds"):
+        encode_frame(NotApplied(1, 1, (), "x" * BODY_BYTES_MAX), offset=0, synced=0)
+
+
+def test_ids_are_little_endian_on_every_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = (2**63 + 7).to_bytes(8, "little")
+    monkeypatch.setattr(sys, "byteorder", "little")
+    assert list(unpack_ids(packed)) == [int.from_bytes(packed, "little")]
+    monkeypatch.setattr(
+        sys, "byteorder", "big"
+    )  # then the array reads them the other way round, as is undone
+    assert list(unpack_ids(packed)) == [int.from_bytes(packed, "big")]

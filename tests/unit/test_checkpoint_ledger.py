@@ -258,3 +258,39 @@ def test_memory_is_flat_over_a_million_outcomes() -> None:
         tracemalloc.stop()
     assert ledger.tally().inserted == 1_000_000
     assert grown < 20_000
+
+
+def test_who_opened_the_load_and_how_long_its_runs_took() -> None:
+    ledger = Ledger()
+    assert (ledger.latest_run_s, ledger.earlier_s, ledger.latest_at, ledger.resumes) == (0.0, 0.0, 0.0, 0)
+    first = msgspec.structs.replace(opened(survived=False), user_id="ada")
+    second = msgspec.structs.replace(opened(at=100.0), user_id="")
+    third = msgspec.structs.replace(opened(at=50.0), user_id="bob")  # the clock went back
+    for entry in (HEAD, first, cut(), SENT, BACK):
+        ledger.apply(entry)
+    assert (ledger.latest_run_s, ledger.earlier_s, ledger.latest_at) == (10.0, 0.0, 20.0)
+    ledger.apply(second)
+    assert (ledger.latest_run_s, ledger.earlier_s, ledger.latest_at) == (0.0, 10.0, 100.0)
+    ledger.apply(third)
+    assert (ledger.latest_run_s, ledger.earlier_s) == (50.0, 10.0)
+    assert ledger.user_ids == {"ada", "bob"}
+    assert ledger.resumes == 2
+
+
+def test_what_has_no_open_batch_has_no_attempt_and_repeats_nothing() -> None:
+    ledger = folded(cut())
+    assert (ledger.batch(2), ledger.last_attempt(2), ledger.last_attempt(1)) == (None, 0, 0)
+    assert not ledger.may_repeat(2, LINES)
+    assert not ledger.may_repeat(1, LINES)
+    ledger.apply(Sent(1, 3, ((1, 3),), 20.0))
+    assert ledger.last_attempt(1) == 3
+    assert ledger.may_repeat(1, ((2, 4),))
+    assert not ledger.may_repeat(1, ((3, 5),))
+    ledger.apply(Doubt(1, 3, ((1, 3),), "no answer"))
+    assert ledger.may_repeat(1, ((2, 4),))
+    assert not ledger.may_repeat(1, ((3, 5),))
+
+
+def test_a_new_attempt_at_held_records_asks_no_person_any_more() -> None:
+    (left,) = folded(cut(), SENT, HELD, Sent(1, 2, ((1, 3),), 30.0, True)).open_batches()
+    assert (left.held, left.in_doubt, left.sent) == (((3, 5),), LINES, ())

@@ -16,7 +16,18 @@ import anyio.to_thread
 import msgspec
 import pytest
 
-from loader.checkpoint.entries import Entry, NotApplied, Open, Sent, WindowEntry, batch_entry, outcomes_of
+from loader.checkpoint import log as log_module
+from loader.checkpoint.entries import (
+    Entry,
+    NotApplied,
+    Open,
+    Outcomes,
+    Sent,
+    WindowEntry,
+    batch_entry,
+    encode_frame,
+    outcomes_of,
+)
 from loader.checkpoint.ledger import DamagedLogError
 from loader.checkpoint.log import SYNC_EVERY_S, CheckpointLog, boot_id
 from loader.checkpoint.scan import Scan, fold, scan
@@ -134,11 +145,11 @@ def test_head_is_durable_with_its_directories_before_anything_else() -> None:
     assert disk.durable[LOG] == bytes(disk.files[LOG])
 
 
-def test_a_directory_that_was_there_needs_no_sync_of_its_parent() -> None:
+def test_a_directory_that_was_there_is_synced_all_the_same() -> None:
     disk = MemoryDisk()
-    disk.directories.add(LOG.parent)
+    disk.directories.add(LOG.parent)  # whoever made it may have crashed before it was synced
     create(disk)
-    assert names(disk).count("sync_directory") == 1
+    assert names(disk)[-3:] == ["sync", "sync_directory", "sync_directory"]
 
 
 def test_what_was_read_is_synced_before_it_is_read() -> None:
@@ -316,8 +327,8 @@ def test_after_a_failed_write_the_log_is_never_touched_again() -> None:
     log.append(OUTCOMES)
     log.close()
     assert bytes(disk.files[LOG]) == before
-    side = LOG.with_name("checkpoint.log.side-1")
-    assert read(disk, side) == [HEAD, OUTCOMES]
+    marker, side = disk.side_files(LOG)  # the first could not be filled: the disk refused every write then
+    assert (read(disk, marker), read(disk, side)) == ([], [HEAD, OUTCOMES])
 
 
 def test_answers_beside_a_poisoned_log_come_back_and_nothing_else_is_believed() -> None:
@@ -383,7 +394,7 @@ async def test_a_failed_sync_is_never_tried_again_and_believed() -> None:
     assert disk.calls == []
     assert log.synced == synced
     log.close()
-    assert names(disk) == ["close"]
+    assert names(disk) == ["close", "close"]  # the log and the side file
 
 
 async def test_all_who_wait_learn_of_a_failed_sync() -> None:
@@ -406,6 +417,102 @@ async def test_all_who_wait_learn_of_a_failed_sync() -> None:
         disk.fail_on["sync_data"] = errno.EIO
         disk.go.release()
     assert sorted(failed) == ["leader", "waiter"]
+
+
+async def test_the_first_failure_is_the_one_that_is_told() -> None:
+    disk = SlowDisk()
+    log = create(disk)
+    disk.slow = True
+    log.append(WINDOW)
+    async with anyio.create_task_group() as group:
+
+        async def sync() -> None:
+            with pytest.raises(DiskError, match="a write failed"):
+                await log.sync()
+
+        group.start_soon(sync)
+        await _started(disk)
+        disk.fail_on.update(write=errno.ENOSPC, sync_data=errno.EIO)
+        with pytest.raises(DiskError, match="a write failed"):
+            log.append(SENT)
+        disk.go.release()
+    assert log.poisoned is not None
+    assert "a write failed: No space left" in log.poisoned.why
+
+
+async def test_the_keeper_ends_when_a_write_poisons_the_log() -> None:
+    disk = MemoryDisk()
+    log = create(disk)
+    disk.fail_on["write"] = errno.EIO
+    with pytest.raises(DiskError):
+        log.append(WINDOW)
+    disk.calls.clear()
+    with anyio.fail_after(5):
+        await log.keep_synced()
+    assert disk.calls == []
+
+
+def test_a_system_without_a_boot_id_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_module, "_BOOT_ID", tmp_path / "missing")
+    assert boot_id() == ""
+    path = tmp_path / "load" / "checkpoint.log"
+    CheckpointLog.create(path, HEAD, OPENING).close()
+    again = CheckpointLog.open(path)
+    again.begin(OPENING)
+    again.close()
+    last = fold(path).last_open
+    assert last is not None
+    assert (last.boot_id, last.survived) == ("", False)
+
+
+@pytest.mark.parametrize("code", [errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS])
+def test_a_file_system_that_cannot_allocate_ahead_holds_a_log_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(*_: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    log = CheckpointLog.create(tmp_path / "load" / "checkpoint.log", HEAD, OPENING)
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    log.reserve(10)
+    log.append(WINDOW)
+    log.close()
+    assert list(fold(log.path).open_batches()) != []
+
+
+def test_a_full_disk_is_no_file_system_that_cannot_allocate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    log = CheckpointLog.create(tmp_path / "load" / "checkpoint.log", HEAD, OPENING)
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    with pytest.raises(DiskError, match="no room"):
+        log.reserve(10)
+    log.close()
+
+
+def test_side_files_are_adopted_in_their_order_and_removed_on_a_real_disk(tmp_path: Path) -> None:
+    path = tmp_path / "load" / "checkpoint.log"
+    log = CheckpointLog.create(path, HEAD, OPENING)
+    log.append(WINDOW)
+    log.append(SENT)
+    log.close()
+    others = ("checkpoint.log.side-x", "checkpoint.log.side-0", "checkpoint.log.side-")
+    for name in others:
+        path.with_name(name).write_bytes(b"somebody's")
+    for number, lines in ((10, range(51, 101)), (9, range(1, 51))):
+        frames = encode_frame(HEAD, offset=0, synced=0)
+        answer = outcomes_of(1, 1, Settlement(lines, ids(lines)))
+        frames += encode_frame(answer, offset=len(frames), synced=0)
+        path.with_name(f"checkpoint.log.side-{number}").write_bytes(frames)
+    again = CheckpointLog.open(path)
+    again.begin(OPENING)
+    again.close()
+    assert sorted(one.name for one in path.parent.iterdir()) == sorted(("checkpoint.log", *others))
+    outcomes = [entry for _, entry in scan(path) if isinstance(entry, Outcomes)]
+    assert [one.lines for one in outcomes] == [((1, 51),), ((51, 101),)]
 
 
 def test_a_side_file_that_cannot_be_written_either_is_a_disk_error() -> None:

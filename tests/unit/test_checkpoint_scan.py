@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import tracemalloc
 from pathlib import Path
@@ -191,3 +192,25 @@ def test_a_ledger_of_a_scan_knows_where_the_reader_goes_on(tmp_path: Path) -> No
     write(path, [HEAD, OPEN, cut(1, 2)])
     ledger: Ledger = fold(path)
     assert (ledger.next_batch, ledger.next_line, ledger.next_offset) == (3, 201, 2000)
+
+
+def test_outcomes_end_where_the_log_ended_when_they_were_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    long_log(path, 20)
+    found = outcomes_in_order(path)
+    first = next(found)
+    content = path.read_bytes()
+    with path.open("ab") as running:  # the load goes on while its results are read
+        running.write(encode_frame(cut(21), offset=len(content), synced=0))
+    assert [one.line for one in (first, *found)] == list(range(1, 2001))
+
+
+def test_short_reads_of_the_system_are_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "log"
+    long_log(path, 20)
+    whole = list(scan(path))
+    pread = os.pread
+    monkeypatch.setattr(
+        os, "pread", lambda descriptor, size, offset: pread(descriptor, min(size, 777), offset)
+    )
+    assert list(scan(path)) == whole
