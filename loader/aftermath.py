@@ -9,11 +9,13 @@ from pathlib import Path
 
 import msgspec
 
+from loader.checkpoint import scan
+from loader.checkpoint.entries import Head
 from loader.checkpoint.ledger import Ledger
 from loader.checkpoint.results import outcomes_in_order
 from loader.delivery.account import Recorder
 from loader.directory import log_path
-from loader.errors import ExitCode
+from loader.errors import DiskError, ExitCode
 from loader.events import Observer, Warned
 from loader.outcomes import Outcome, Settlement
 from loader.records import Attempt, Window
@@ -141,9 +143,63 @@ def publish(settings: LoadSettings, summary: Summary, observe: Observer) -> None
         DiskError: one of them could not be written.
     """
     path = log_path(settings.load_dir)
+    _require_own(path, summary.load_id)
+    mended = _keep_mended(settings.load_dir)
+    if mended is not None:
+        observe(Warned(f"{export.REJECTED} was changed after it was written: that file is {mended} now"))
     missing = export.write_exports(settings.load_dir, summary, outcomes_in_order(path), lookup_of(settings))
     if missing:
         observe(Warned(f"{missing:,} lines could not be read again: they are not in {export.REJECTED}"))
+
+
+def is_mended(load_dir: Path) -> bool:
+    """Whether the rejected records are not as the last run wrote them: somebody has worked on them."""
+    rejected = load_dir / export.REJECTED
+    with suppress(FileNotFoundError):
+        written = rejected.stat().st_mtime_ns
+        with suppress(FileNotFoundError):
+            # A run writes their reasons before them, and the summary as its last file.
+            before = (load_dir / export.REASONS).stat().st_mtime_ns
+            return not before <= written <= (load_dir / export.SUMMARY).stat().st_mtime_ns
+        return True
+    return False
+
+
+def _require_own(path: Path, load_id: str) -> None:
+    """What has taken the log's place during the load says nothing about its records."""
+    why = "it is not the log of this load any more"
+    try:
+        _, head = next(scan.scan(path), (0, None))
+        if isinstance(head, Head) and head.load_id == load_id:
+            return
+    except OSError as error:
+        why = error.strerror or str(error)
+    raise DiskError(
+        f"the reports of this load cannot be written: {path}",
+        why=why,
+        hint=f"Look after the disk; then, if that log is still there: loader resume {path.parent}",
+    )
+
+
+def _keep_mended(load_dir: Path) -> Path | None:
+    """Gives another name to rejected records that are not as the last run wrote them."""
+    rejected = load_dir / export.REJECTED
+    try:
+        if not is_mended(load_dir):
+            return None
+        number = 1
+        while (kept := rejected.with_name(f"{export.REJECTED}.mended-{number}")).exists():
+            number += 1
+        rejected.rename(kept)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DiskError(
+            f"{rejected} was changed after it was written, and cannot be kept under another name",
+            why=error.strerror or str(error),
+            hint=f"Keep it elsewhere, then: loader resume {load_dir}",
+        ) from error
+    return kept
 
 
 def lookup_of(settings: LoadSettings) -> Lookup:

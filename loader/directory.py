@@ -31,13 +31,10 @@ def open_existing(load_dir: Path) -> CheckpointLog | None:
         LockedError: another loader holds it.
         DiskError: it cannot be read or believed.
     """
-    path = log_path(load_dir)
-    if not path.exists():
-        return None
     try:
-        return CheckpointLog.open(path)
+        return CheckpointLog.open(log_path(load_dir))
     except UsageError:
-        return None  # a load that crashed before its first frame was whole: it is begun anew
+        return None  # no log, or a load that crashed before its first frame was whole: it is begun anew
 
 
 def create(settings: LoadSettings, opening: Opening, *, organisation: str) -> CheckpointLog:

@@ -13,9 +13,10 @@ import anyio
 import anyio.to_thread
 
 from loader import directory, preflight, recall
-from loader.aftermath import summary_of
+from loader.aftermath import publish, stored_summary, summary_of
 from loader.checkpoint.entries import Head
 from loader.checkpoint.log import CheckpointLog, Opening
+from loader.checkpoint.recorder import Recorder
 from loader.connection import connect, require_same_data_centre, steady_time
 from loader.errors import (
     LoaderError,
@@ -86,11 +87,11 @@ async def _load(
         elif only_doubts:
             raise directory.no_load(settings.load_dir)
         stream = await stack.enter_async_context(await open_input(settings.input))
-        remembered: recall.Remembered = {}
+        compared = recall.Compared()
         if log is not None:
-            remembered = await recall.compare(stream, log.ledger, settings, identity=identity)
-            if log.ledger.sealed or (only_doubts and not log.ledger.open_records):
-                return Finished(summary_of(log.ledger, settings), None)
+            compared = await recall.look(stream, log.ledger, settings, identity=identity)
+            if (log.ledger.sealed and not compared.more) or (only_doubts and not log.ledger.open_records):
+                return await _nothing_left(log, settings, observe)
         line = await stack.enter_async_context(connect(settings, credentials(), observe))
         facts = await preflight.ask(line.service, settings.target.module, observe=observe)
         require_same_data_centre(settings.target, line.tokens.api_domain)
@@ -102,8 +103,22 @@ async def _load(
         else:
             directory.require_same_organisation(_head(log), settings, organisation=facts.organisation)
             log.begin(opening)
+            await recall.go_on_behind_the_end(stream, log, compared)
         run = Run(settings, Parts(rung, log, stream, line, facts, stops), observe=observe)
-        return await run.to_the_end(remembered, began=began, only_doubts=only_doubts)
+        return await run.to_the_end(compared.remembered, began=began, only_doubts=only_doubts)
+
+
+async def _nothing_left(log: CheckpointLog, settings: LoadSettings, observe: Observer) -> Finished:
+    """A load at its end says so again; what its last run could not do, or did not live to do, is done now."""
+    ledger = log.ledger
+    stored = stored_summary(settings.load_dir)
+    if ledger.sealed and (stored is None or not stored.complete):
+        assert ledger.last_open is not None, "a log that is sealed has been opened"
+        # The sync of its SEAL may have failed: what is read of it may be in memory only.
+        log.begin(Opening(ledger.last_open.input, ledger.latest_at))
+        await Recorder(log, observe).seal(ledger.latest_at)
+        await anyio.to_thread.run_sync(publish, settings, summary_of(ledger, settings), observe)
+    return Finished(summary_of(ledger, settings), None)
 
 
 def _head(log: CheckpointLog) -> Head:

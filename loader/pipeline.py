@@ -87,6 +87,9 @@ class Pipeline:
                     self._put([attempt])
                 async for window in windows:
                     await self._wait_for_room()
+                    # A cancellation is delivered at the next wait only: the window would be open by then.
+                    if self.stopping:
+                        break
                     await self._intend(window)
                     self._put([_first_attempt(batch) for batch in window.batches if batch.records])
         except LoaderError as error:

@@ -5,19 +5,23 @@ Everything here happens before a request is sent.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from loader.checkpoint import ranges, scan
+from loader.checkpoint.entries import BatchEntry, WindowEntry
 from loader.checkpoint.entries import InputIdentity as RecordedInput
 from loader.checkpoint.ledger import Ledger, OpenBatch
+from loader.checkpoint.log import CheckpointLog
 from loader.directory import log_path
 from loader.errors import InputChangedError
+from loader.growth import Growth
 from loader.records import Attempt
 from loader.settings import LoadSettings
 from loader.source.fingerprint import InputIdentity
-from loader.source.replay import Recall, records_of, replay
+from loader.source.replay import Comparison, Recall, records_of
 from loader.source.streams import InputStream
 
 Remembered = Mapping[int, bytes]
@@ -46,24 +50,106 @@ def recorded(identity: InputIdentity) -> RecordedInput:
     )
 
 
+class Compared(msgspec.Struct, frozen=True):
+    """What is known of an input that was compared with its log."""
+
+    remembered: Remembered = {}
+    more: bool = False
+    """The load was finished, and more stands behind its end that belongs to it now."""
+    line_end: bytes = b""
+    """The newline that the last line of the last window has got since."""
+
+
 async def compare(
     stream: InputStream, ledger: Ledger, settings: LoadSettings, *, identity: InputIdentity
 ) -> Remembered:
-    """Compare the input with what the log knows of it; the bytes that may have to be sent.
+    """As `look`; only the bytes that may have to be sent."""
+    return (await look(stream, ledger, settings, identity=identity)).remembered
+
+
+async def look(
+    stream: InputStream, ledger: Ledger, settings: LoadSettings, *, identity: InputIdentity
+) -> Compared:
+    """Compare the input with what the log knows of it, and see whether it goes on behind that.
 
     Afterwards the stream stands where the last window ended.
 
     Raises:
-        InputChangedError: it is not the input that this load began with.
+        InputChangedError: it is not the input that this load began with; or it is, but something was appended
+            to it and `settings.append` is not set.
     """
-    _require_same_size(stream, ledger, settings, identity)
+    # A process that was killed between the two frames has left a HEAD and no OPEN.
+    begun = ledger.last_open or ledger.head
+    before = _require_same_kind(begun.input if begun else None, settings, identity)
+    growth = Growth(before, ledger, settings, identity)
+    growth.require_not_shorter(stream)
+    untouched = bool(identity.inode) and recorded(identity) == before
     wanted = {batch.span.start: batch.number for batch in ledger.open_batches() if _may_send(batch, settings)}
-    same = recorded(identity) == (ledger.last_open.input if ledger.last_open else None)
-    recalls = _recalls(ledger, settings, wanted, whole=not (same and stream.seekable))
+    recalls = _recalls(ledger, settings, wanted, whole=not (untouched and stream.seekable))
+    comparison = Comparison(stream, module=settings.target.module)
     remembered: dict[int, bytes] = {}
-    async for span, raw in replay(stream, recalls, module=settings.target.module):
+    async for span, raw in comparison.wanted(recalls):
         remembered[wanted[span.start]] = raw
-    return remembered
+    line_end = await _line_end(stream, comparison.last_byte, ledger, settings)
+    more = growth.finished and await _goes_on(stream)
+    if not (untouched or settings.append):
+        await growth.require_none(stream, more=more)
+    return Compared(remembered, more, line_end)
+
+
+async def go_on_behind_the_end(stream: InputStream, log: CheckpointLog, compared: Compared) -> None:
+    """Say in the log, durably, that the input goes on: a load that was finished is not any more.
+
+    A newline that ends the last line at last is no line of its own: it gets a span without one.
+
+    Raises:
+        DiskError: the log cannot be written.
+    """
+    if not (compared.more or compared.line_end):
+        return
+    ledger, raw = log.ledger, compared.line_end
+    data = b""
+    while len(data) < len(raw):
+        data += await stream.read()
+    stream.unread(data[len(raw) :])
+    start = ledger.next_offset
+    newline = BatchEntry(ledger.next_batch, ledger.next_line, 0, start, start + len(raw), zlib.crc32(raw))
+    entry = WindowEntry((newline,) if raw else ())
+    ledger.apply(entry)
+    await log.sync(log.append(entry))
+
+
+async def _goes_on(stream: InputStream) -> bool:
+    data = await stream.read()
+    stream.unread(data)
+    return bool(data)
+
+
+async def _line_end(stream: InputStream, last_byte: bytes, ledger: Ledger, settings: LoadSettings) -> bytes:
+    """The newline behind a last line that had none when it was read; nothing where nothing follows it.
+
+    Raises:
+        InputChangedError: that line itself goes on.
+    """
+    if last_byte in (b"", b"\n"):
+        return b""
+    data = await stream.read()
+    while data == b"\r" and (rest := await stream.read()):
+        data += rest
+    stream.unread(data)
+    for newline in (b"\n", b"\r\n"):
+        if data.startswith(newline):
+            return newline
+    if not data:
+        return b""
+    name = "stdin" if settings.from_stdin else settings.input
+    raise InputChangedError(
+        "the input changed since this load began",
+        why=f"{name}, line {ledger.next_line - 1:,}: it had no newline at its end when it was read, and now"
+        " it goes on behind that",
+        hint="Nothing was sent. Put a newline where that line ended, before what was appended, and run the"
+        " same command with --append",
+    )
 
 
 def _may_send(batch: OpenBatch, settings: LoadSettings) -> bool:
@@ -87,25 +173,16 @@ def _recalls(
         yield Recall(last, wanted=False)
 
 
-def _require_same_size(
-    stream: InputStream, ledger: Ledger, settings: LoadSettings, identity: InputIdentity
-) -> None:
-    """A plain file that grew or shrank is another input, whatever its beginning says."""
-    before = ledger.head.input if ledger.head else None
+def _require_same_kind(
+    before: RecordedInput | None, settings: LoadSettings, identity: InputIdentity
+) -> RecordedInput:
     if before is None or before.kind != ("stdin" if settings.from_stdin else "file"):
         raise InputChangedError(
             "the input is not the one that this load began with",
             why=f"it began with {before.name if before else 'nothing'}; this is {identity.name}",
             hint="Nothing was sent. Give this input a load directory of its own with --load-dir.",
         )
-    if stream.seekable and before.size is not None and before.size != identity.size:
-        change = "grew" if identity.size > before.size else "shrank"
-        raise InputChangedError(
-            "the input changed since this load began",
-            why=f"{identity.name} {change}: it had {before.size:,} bytes, now it has {identity.size:,}",
-            hint="Nothing was sent. To load the new file from its start: "
-            f"loader load {settings.input} --module {settings.target.module} --new",
-        )
+    return before
 
 
 def unfinished(ledger: Ledger, remembered: Remembered, *, keyed: bool) -> Iterator[Attempt]:

@@ -80,6 +80,8 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     patience_s: float = 300.0
     quiet_period_s: float = 30.0
     ok_duplicates: bool = False
+    append: bool = False
+    """Go on with what was appended to the input since the load began."""
     check: bool = True
     line_bytes_max: int = 1024 * 1024
 

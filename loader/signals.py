@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: what the first and the second of them do, at each stage of a load."""
+"""SIGINT, SIGTERM and SIGHUP: what the first and the second of them do, at each stage of a load."""
 
 from __future__ import annotations
 
@@ -10,7 +10,22 @@ import anyio
 from loader.errors import ExitCode, LoaderError
 from loader.events import LoadStopping, Observer
 
-_EXIT_CODES = {signal.SIGINT: ExitCode.SIGINT, signal.SIGTERM: ExitCode.SIGTERM}
+_EXIT_CODES = {
+    signal.SIGINT: ExitCode.SIGINT,
+    signal.SIGTERM: ExitCode.SIGTERM,
+    signal.SIGHUP: ExitCode.SIGTERM,  # who closes a terminal ends what runs in it, and asks for no answer
+}
+
+
+def stopping_signals() -> list[signal.Signals]:
+    """Those that stop a load. SIGHUP is none where it is ignored already: so `nohup` has arranged it."""
+    return [one for one in _EXIT_CODES if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN]
+
+
+def ignore_from_now_on() -> None:
+    """A load that has stopped as asked keeps its exit code, whatever signal still comes."""
+    for one in _EXIT_CODES:
+        signal.signal(one, signal.SIG_IGN)
 
 
 class StoppedError(LoaderError):
@@ -40,11 +55,16 @@ class StopSignals:
         return None if self.received is None else _EXIT_CODES[self.received]
 
     async def watch(self) -> None:
-        """Until cancelled. From the main thread only, as the platform has it."""
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        """Until cancelled. From the main thread only, as the platform has it.
+
+        SIGHUP never is the second signal: a terminal that closes sends it twice, by the shell and by the
+        kernel, and nobody means by that to give up the answers under way.
+        """
+        with anyio.open_signal_receiver(*stopping_signals()) as signals:
             async for number in signals:
                 if self.received is not None:
-                    self.second()
+                    if number != signal.SIGHUP:
+                        self.second()
                     continue
                 self.received = signal.Signals(number)
                 self._observe(LoadStopping(self.received.name))

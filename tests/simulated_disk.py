@@ -495,6 +495,11 @@ class SimulatedDisk:
                     numbers[one] = int(found.group(1))
             return sorted((one for one in numbers if numbers[one] > 0), key=numbers.__getitem__)
 
+    def still_at(self, descriptor: int, path: Path) -> bool:
+        """Not counted: it changes nothing, and is asked whenever there is time."""
+        found, node = self._descriptors_at(descriptor)
+        return found == path and self._names.get(path) is node
+
     # --- how each of them is carried out ---
 
     def _descriptors_at(self, descriptor: int) -> tuple[Path, _Node]:

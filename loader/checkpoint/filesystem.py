@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Protocol
 
+from loader.checkpoint import presence
 from loader.checkpoint.scan import read_fully
 
 _NOT_SUPPORTED = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
@@ -37,6 +38,10 @@ class Filesystem(Protocol):
     def remove(self, path: Path) -> None: ...
     def side_files(self, path: Path) -> list[Path]:
         """The side files of the log at `path`, in the order in which they were made."""
+        ...
+
+    def still_at(self, descriptor: int, path: Path) -> bool:
+        """Whether `path` still leads to this very file: nobody has deleted, moved or replaced it."""
         ...
 
 
@@ -98,6 +103,9 @@ class LocalFilesystem:
     def side_files(self, path: Path) -> list[Path]:
         found = path.parent.glob(path.name + ".side-*")
         return sorted((one for one in found if side_number(one) > 0), key=side_number)
+
+    def still_at(self, descriptor: int, path: Path) -> bool:
+        return presence.still_at(descriptor, path)
 
 
 def side_number(path: Path) -> int:

@@ -108,6 +108,8 @@ class Ledger:
         self.head: Head | None = None
         self.last_open: Open | None = None
         self.sealed = False
+        self.opened_since_seal = False
+        """A finished load was taken up again, because its input had grown and that was meant."""
         self.next_batch = 1
         self.next_line = 1
         self.next_offset = 0
@@ -275,6 +277,7 @@ class Ledger:
         same_boot = before is not None and entry.boot_id != "" and entry.boot_id == before.boot_id
         self.stop(survived=entry.survived and same_boot)
         self.last_open = entry
+        self.opened_since_seal = self.sealed
         if entry.user_id:
             self._user_ids.add(entry.user_id)
         self._opens += 1
@@ -285,7 +288,7 @@ class Ledger:
             self._cut(batch)
         for number, lines in entry.again:
             self._allow_again(number, lines)
-        self.sealed = False
+        self.sealed = self.opened_since_seal = False
 
     def _allow_again(self, number: int, lines: Ranges) -> None:
         batch = self._unsettled.get(number)
@@ -422,7 +425,7 @@ class Ledger:
     def _seal(self, entry: Seal) -> None:
         if self._open_records or entry != self.seal_entry(at=entry.at):
             raise self._damaged("SEAL does not agree with the frames before it")
-        self.sealed = True
+        self.sealed, self.opened_since_seal = True, False
 
 
 def still_open(entry: Answer, ledger: Ledger) -> Answer | None:

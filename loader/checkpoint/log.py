@@ -17,6 +17,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
+from loader.checkpoint import presence
 from loader.checkpoint.entries import (
     MARKER_BYTES,
     Answer,
@@ -78,6 +79,10 @@ class CheckpointLog:
         self._allocated = 0
         self._syncing: anyio.Event | None = None
         self._side: CheckpointLog | None = None
+        self._before_rescue: int | None = None
+        """The descriptor of the log that was deleted, where a copy has taken its place."""
+        self._astray = False
+        """It was deleted, moved or replaced: no side file, answers still go where its bytes are now."""
         self._survived = True
         self._cut_on_begin = False
         self._begun = False
@@ -308,7 +313,8 @@ class CheckpointLog:
             except OSError as error:
                 self._poison("a write failed", error)
         if isinstance(entry, Answer):
-            self._drain(entry)
+            if not (self._astray and self._write_astray(entry)):
+                self._drain(entry)
             return self._end
         assert self.poisoned is not None, "else it would have been written"
         raise self.poisoned
@@ -372,6 +378,7 @@ class CheckpointLog:
             # Not cancellable half-way: the thread is awaited, so its result is never lost.
             await anyio.to_thread.run_sync(self._filesystem.sync_data, self._descriptor)
             self._synced = max(self._synced, covered)
+            self._notice_absence()
         except OSError as error:
             self._poison("a sync failed", error)
         finally:
@@ -387,6 +394,7 @@ class CheckpointLog:
         """
         while self.poisoned is None:
             await anyio.sleep(SYNC_EVERY_S)
+            self._notice_absence()
             try:
                 await self.sync()
             except DiskError:
@@ -410,6 +418,8 @@ class CheckpointLog:
                     except OSError as error:
                         self._poison("it could not be closed", error)
                         raise
+                self._notice_absence()
+                self._require_sound()
         finally:
             self._release()
 
@@ -418,6 +428,9 @@ class CheckpointLog:
         # Whatever it says, the descriptor is gone; and nothing that counts is left for it to write.
         with suppress(OSError):
             self._filesystem.close(self._descriptor)
+        if self._before_rescue is not None:
+            os.close(self._before_rescue)
+            self._before_rescue = None
         if self._side is not None:
             self._side._release()
 
@@ -441,6 +454,25 @@ class CheckpointLog:
             with suppress(OSError):
                 if not self._filesystem.side_files(self.path):
                     self._side = self._new_side()
+
+    def _notice_absence(self) -> None:
+        """Saves a log that was deleted, moved or replaced; then nothing new is sent."""
+        if self.poisoned is not None or self._filesystem.still_at(self._descriptor, self.path):
+            return
+        self.poisoned, copy = presence.rescue(self._descriptor, self.path, self._end)
+        self._astray = True
+        if copy is not None:
+            # A sync of the old one may be under way in its thread.
+            self._before_rescue, self._descriptor = self._descriptor, copy
+            self._synced = self._end
+
+    def _write_astray(self, entry: Answer) -> bool:
+        try:
+            self._write(entry)
+            self._filesystem.sync_data(self._descriptor)
+        except OSError:
+            return False
+        return True
 
     def _drain(self, entry: Entry) -> None:
         with _disk(f"{self.path} is poisoned, and its side file cannot be written either"):

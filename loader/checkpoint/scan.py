@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -195,7 +195,9 @@ def opened(path: Path) -> Iterator[ReadAt]:
     try:
         yield lambda offset, size: read_fully(descriptor, offset, size)
     finally:
-        os.close(descriptor)
+        # It was only read: nothing is lost if the system has something to say about that.
+        with suppress(OSError):
+            os.close(descriptor)
 
 
 def read_fully(descriptor: int, offset: int, size: int) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import textwrap
 import traceback
@@ -10,6 +9,7 @@ import traceback
 import click
 
 from loader.errors import ExitCode, LoaderError
+from loader.report.listeners import let_go
 from loader.report.text import printable
 
 WIDTH = 98
@@ -72,11 +72,4 @@ def _print(lines: list[str]) -> None:
         sys.stderr.write("\n".join(lines) + "\n")
         sys.stderr.flush()
     except OSError:
-        pass  # nobody listens; the exit code still says it
-
-
-def close_stdout() -> None:
-    """Nobody reads stdout any more: what is still in its buffer goes nowhere, without a complaint at exit."""
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, sys.stdout.fileno())
-    os.close(devnull)
+        let_go(sys.stderr)  # the exit code still says it

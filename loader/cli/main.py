@@ -14,6 +14,7 @@ from typing import Final, NoReturn
 import click
 
 from loader.cli import errors
+from loader.report import listeners
 
 COMMANDS: Final[Mapping[str, str]] = {
     "load": "Load a file into a module; run again, it continues.",
@@ -21,6 +22,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "status": "Where a load stands, without touching it.",
     "results": "What became of each record, one line a record.",
     "resolve": "Settle what is in doubt: ask the CRM, or take a person's word.",
+    "retry": "Load the rejected records of a load, mended or not.",
     "repair": "After damage to the log: marks what it covers as in doubt.",
     "sandbox": "The same API on this machine.",
     "demo": "A load, a crash in the middle and a resume, all on this machine.",
@@ -60,13 +62,23 @@ def run(arguments: Sequence[str]) -> int:
     debug = bool(os.environ.get("LOADER_DEBUG")) or bool({"-v", "--verbose"} & set(arguments))
     try:
         return int(loader.main(list(arguments), prog_name="loader", standalone_mode=False) or 0)
-    except BrokenPipeError:
-        errors.close_stdout()
-        return 0
+    except BrokenPipeError as error:
+        return _broken_pipe(error, debug=debug)
+    except SystemExit as ended:  # which click makes of a broken pipe
+        return _broken_pipe(ended.__context__ or ended, debug=debug)
     except (Exception, KeyboardInterrupt) as error:
         return errors.tell(error, debug=debug)
 
 
+def _broken_pipe(error: BaseException, *, debug: bool) -> int:
+    """Quietly the end where it is stdout that nobody reads any more; a defect where it is another pipe."""
+    if listeners.unread(sys.stdout):
+        listeners.let_go(sys.stdout)
+        return 0
+    return errors.tell(error, debug=debug)
+
+
 def main() -> NoReturn:
     """The entry point of the installed command."""
+    listeners.fill_closed_streams()
     sys.exit(run(sys.argv[1:]))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from functools import partial
 
-from loader.cli import errors
+from loader.cli import errors, open_files
 from loader.cli.credentials import read_credentials
 from loader.cli.screen import color_wanted, give, show, width
 from loader.errors import ExitCode
@@ -29,9 +28,11 @@ def run_load(
     no_color: bool,
 ) -> int:
     """Runs the load to its end or its stop; returns the exit code."""
+    open_files.require(settings.concurrency)
     import anyio  # noqa: PLC0415 - with `job` a fifth of a second, which no mistyped flag should cost
 
     from loader import job  # noqa: PLC0415 - as above
+    from loader.signals import ignore_from_now_on  # noqa: PLC0415 - as above
 
     state = Progress(concurrency=settings.concurrency, rate=settings.rate, limit=settings.limit)
     shown = display(
@@ -46,9 +47,7 @@ def run_load(
         begin = partial(job.load, observe=observe, fresh=fresh, only_doubts=only_doubts)
         finished = anyio.run(begin, settings, partial(read_credentials, os.environ))
     if finished.summary.exit_code in (ExitCode.SIGINT, ExitCode.SIGTERM):
-        # The load has stopped as asked; one more signal may not take its exit code away.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
+        ignore_from_now_on()
     if not quiet:
         if state.opened is None:
             show(["This load has finished before; nothing was sent."])

@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterable
 
-from loader.cli.errors import close_stdout
+from loader.report.listeners import let_go
 from loader.report.text import printable
 
 WIDTH_MAX = 100
@@ -24,16 +24,19 @@ def show(lines: Iterable[str]) -> None:
         sys.stderr.write("".join(f"{printable(line)}\n" for line in lines))
         sys.stderr.flush()
     except OSError:
-        pass  # nobody listens; files and exit code say the same
+        let_go(sys.stderr)
 
 
 def give(data: bytes) -> None:
-    """One line of data for a program; a reader that went away changes nothing about the exit code."""
+    """One line of data for a program; whether it arrives changes nothing about the exit code."""
     try:
         sys.stdout.buffer.write(data + b"\n")
         sys.stdout.buffer.flush()
     except BrokenPipeError:
-        close_stdout()
+        let_go(sys.stdout)  # as its reader wanted it
+    except OSError as error:
+        let_go(sys.stdout)
+        show([f"warning: the summary could not be written to stdout: {error.strerror}"])
 
 
 def color_wanted(*, no_color: bool) -> bool:

@@ -19,6 +19,10 @@ class AnswerTooLargeError(Exception):
     """The answer is larger than the loader is willing to read."""
 
 
+class AnswerTooEarlyError(Exception):
+    """The server says that it has done what it had not been asked in full."""
+
+
 _Row = tuple[type[Exception], Fault, Fault]
 
 # Exception, what it is while the body was not handed over, what it is once it was. A failure to connect after
@@ -35,6 +39,8 @@ _FAULTS: Final[tuple[_Row, ...]] = (
     (aiohttp.ClientPayloadError, Fault.NOT_HANDED_OVER, Fault.BROKEN_ANSWER),
     (aiohttp.ClientResponseError, Fault.NOT_HANDED_OVER, Fault.BROKEN_ANSWER),
     (AnswerTooLargeError, Fault.NOT_HANDED_OVER, Fault.BROKEN_ANSWER),
+    # Its words contradict what was sent, so they prove nothing, not even that nothing was applied.
+    (AnswerTooEarlyError, Fault.BROKEN_ANSWER, Fault.BROKEN_ANSWER),
     (ConnectionError, Fault.NOT_HANDED_OVER, Fault.DISCONNECTED),
 )
 
@@ -45,7 +51,7 @@ _WORDS: Final[dict[Fault, str]] = {
     Fault.NOT_HANDED_OVER: "the connection failed before the whole request was handed over",
     Fault.DISCONNECTED: "the connection was lost before the answer",
     Fault.NO_ANSWER_IN_TIME: "no answer in time",
-    Fault.BROKEN_ANSWER: "the answer is cut, malformed or too large",
+    Fault.BROKEN_ANSWER: "the answer is cut, malformed, too large or too early",
     Fault.UNKNOWN: "an unforeseen failure",
 }
 

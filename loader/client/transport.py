@@ -13,7 +13,8 @@ from typing import Final, Protocol, Self
 import aiohttp
 from yarl import URL
 
-from loader.client.faults import AnswerTooLargeError, detail_of, fault_of
+from loader.client.connections import SilentConnector
+from loader.client.faults import AnswerTooEarlyError, AnswerTooLargeError, detail_of, fault_of
 from loader.client.masking import masked
 from loader.client.upload import Upload
 from loader.wire.messages import HttpReply, HttpRequest, NoReply, Reply
@@ -72,7 +73,7 @@ class HttpTransport:
     async def __aenter__(self) -> Self:
         connect_s = min(CONNECT_TIMEOUT_S, self._timeout_s / 2)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=KEEP_ALIVE_S),
+            connector=SilentConnector(limit=self._connections, keepalive_timeout=KEEP_ALIVE_S),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(
                 total=self._timeout_s, connect=connect_s, sock_connect=connect_s, sock_read=self._timeout_s
@@ -128,7 +129,7 @@ class HttpTransport:
         headers: dict[str, str],
         upload: Upload | None,
     ) -> tuple[int, dict[str, str], bytes]:
-        """Send, and read the answer to its end; an answer that comes before the body is through counts."""
+        """Send, and read the answer to its end; a refusal that comes before the body is through counts."""
         try:
             response = await session.request(
                 request.method,
@@ -139,6 +140,7 @@ class HttpTransport:
             )
             try:
                 body = await self._read(response)
+                _require_not_too_early(response.status, upload)
             except BaseException:
                 response.close()
                 raise
@@ -165,3 +167,9 @@ class HttpTransport:
                 raise AnswerTooLargeError
             pieces.append(piece)
         return b"".join(pieces)
+
+
+def _require_not_too_early(status: int, upload: Upload | None) -> None:
+    """A refusal may come at any time; a success cannot be for a request that the server does not have."""
+    if status < 300 and upload is not None and not upload.handed_over:
+        raise AnswerTooEarlyError

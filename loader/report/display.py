@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TextIO
+from typing import TYPE_CHECKING, Self, TextIO, cast
 
 from loader.events import (
     BatchInDoubt,
@@ -25,6 +25,7 @@ from loader.events import (
     Warned,
 )
 from loader.report import progress, text
+from loader.report.listeners import Patient, let_go
 from loader.report.progress import Progress
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def say(out: TextIO, line: str) -> None:
         out.write(line + "\n")
         out.flush()
     except (OSError, ValueError):
-        pass
+        let_go(out)
 
 
 class PlainLines:
@@ -231,5 +232,6 @@ def display(
 
     from rich.console import Console  # noqa: PLC0415 - as above
 
-    console = Console(file=out, no_color=not color, highlight=False)
+    # rich ends the process where its stream is broken.
+    console = Console(file=cast(TextIO, Patient(out)), no_color=not color, highlight=False)
     return LiveBlock(state, console, verbose=verbose) if console.is_terminal else PlainLines(state, out)

@@ -191,6 +191,7 @@ class AtomicFile:
     def _publish(self, stream: BinaryIO) -> None:
         with stream:
             stream.flush()
+            os.utime(stream.fileno())  # the time at which it appears, not that of its last full buffer
             os.fsync(stream.fileno())
         self._temporary.replace(self._path)
         directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)

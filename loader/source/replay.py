@@ -25,7 +25,7 @@ class Recall(msgspec.Struct, frozen=True, gc=False):
     wanted: bool = True
 
 
-async def replay(
+def replay(
     stream: InputStream, recalls: Iterable[Recall] | AsyncIterable[Recall], *, module: str
 ) -> AsyncIterator[tuple[Span, bytes]]:
     """The bytes of each wanted span, in order; all spans given are compared.
@@ -37,14 +37,7 @@ async def replay(
     Raises:
         InputChangedError: a span has another checksum, or the input ends before it does.
     """
-    comparison = _Comparison(stream, module)
-    try:
-        async for recall in _each(recalls):
-            raw = await comparison.compare(recall)
-            if recall.wanted:
-                yield recall.span, raw
-    finally:
-        comparison.put_back()
+    return Comparison(stream, module=module).wanted(recalls)
 
 
 def records_of(raw: bytes, span: Span, lines: Sequence[int]) -> list[bytes]:
@@ -55,22 +48,33 @@ def records_of(raw: bytes, span: Span, lines: Sequence[int]) -> list[bytes]:
     return [texts[line - span.first_line].removesuffix(b"\r") for line in lines]
 
 
-class _Comparison:
-    """Where the comparison stands in the stream."""
+class Comparison:
+    """Where the comparison stands in the stream, and what it saw last."""
 
-    def __init__(self, stream: InputStream, module: str) -> None:
+    def __init__(self, stream: InputStream, *, module: str) -> None:
+        self.last_byte = b""
+        """Of the last span; nothing where there was none."""
         self._stream = stream
         self._module = module
         self._at = -1 if stream.seekable else 0
         self._rest = memoryview(b"")
         """Bytes that were read and not yet compared."""
 
-    def put_back(self) -> None:
-        """What was read beyond the last span, for whoever reads on."""
-        self._stream.unread(bytes(self._rest))
-        self._rest = memoryview(b"")
+    async def wanted(
+        self, recalls: Iterable[Recall] | AsyncIterable[Recall]
+    ) -> AsyncIterator[tuple[Span, bytes]]:
+        """As `replay`."""
+        try:
+            async for recall in _each(recalls):
+                raw = await self._compare(recall)
+                if recall.wanted:
+                    yield recall.span, raw
+        finally:
+            # What was read beyond the last span, for whoever reads on.
+            self._stream.unread(bytes(self._rest))
+            self._rest = memoryview(b"")
 
-    async def compare(self, recall: Recall) -> bytes:
+    async def _compare(self, recall: Recall) -> bytes:
         span = recall.span
         if self._at != span.start:
             await self._go_to(span)
@@ -79,6 +83,7 @@ class _Comparison:
         while self._at < span.stop:
             piece = await self._read(span)
             crc = zlib.crc32(piece, crc)
+            self.last_byte = bytes(piece[-1:])
             if recall.wanted:
                 pieces.append(piece)
         if crc != span.crc:

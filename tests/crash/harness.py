@@ -25,6 +25,7 @@ from tests.crash import oracle
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = sys.executable
+LOADER = (PYTHON, "-m", "loader")
 READY_TIMEOUT_S = 20.0
 RUN_TIMEOUT_S = 40.0
 POLL_S = 0.001
@@ -156,15 +157,20 @@ class Desk:
         return environment(self.directory / "home", given)
 
     @contextmanager
-    def spawned(self, command: Sequence[str], stdin: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
-        """The loader itself, no shell between: its process id is the one to kill."""
+    def spawned(
+        self, command: Sequence[str], stdin: Path | None = None, *, program: Sequence[str] = LOADER
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """The loader itself, no shell between: its process id is the one to kill.
+
+        `program`: how it is started, where something is to watch or to limit it.
+        """
         with (
             open(stdin or os.devnull, "rb") as source,  # noqa: PTH123 - os.devnull is no path of ours
             (self.directory / "loader.stdout").open("wb") as stdout,
             (self.directory / "loader.stderr").open("wb") as stderr,
         ):
             process = subprocess.Popen(
-                [PYTHON, "-m", "loader", *command],
+                [*program, *command],
                 cwd=self.directory,
                 env=self.surroundings(),
                 stdin=source,
@@ -181,11 +187,16 @@ class Desk:
                 canary.look_into(self.directory / "loader.stderr")
 
     def run(
-        self, command: Sequence[str], stdin: Path | None = None, timeout_s: float = RUN_TIMEOUT_S
+        self,
+        command: Sequence[str],
+        stdin: Path | None = None,
+        timeout_s: float = RUN_TIMEOUT_S,
+        *,
+        program: Sequence[str] = LOADER,
     ) -> Finished:
         """A command from its start to its end."""
         began = time.monotonic()
-        with self.spawned(command, stdin) as process:
+        with self.spawned(command, stdin, program=program) as process:
             process.wait(timeout=timeout_s)
         return self.said(process, time.monotonic() - began)
 

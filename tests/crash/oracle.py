@@ -23,9 +23,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.log_oracle import check_log
+from tests.log_reader import standing_of
+
 FINAL = frozenset({"inserted", "duplicate", "rejected", "invalid"})
 OPEN = frozenset({"in_doubt", "pending"})
 BREACHES_SHOWN = 12
+LOG_BYTES_MAX = 4 * 1024 * 1024
+"""The second reader of the log has an entry for each line: larger logs are left to `results`."""
 
 
 class Line(NamedTuple):
@@ -190,6 +195,7 @@ def check_load(
     breaches.check(pending == 0, f"I1: {pending} records are pending although the load came to its end")
     _check_summary(account, load_dir, breaches)
     _check_held(account, load_dir, breaches)
+    _check_log(input_path, account, load_dir, breaches)
     breaches.end()
     return account.outcomes
 
@@ -300,6 +306,22 @@ def _check_held(account: Account, load_dir: Path, breaches: Breaches) -> None:
     held = [line.stored.rstrip(b"\r\n") for line in sorted(account.open_lines.values())]
     listed = stored_lines(load_dir / "in-doubt.ndjson")
     breaches.check(listed == held, f"in-doubt.ndjson lists {len(listed)} records, {len(held)} are held")
+
+
+def _check_log(path: Path, account: Account, load_dir: Path, breaches: Breaches) -> None:
+    """I1 from the checkpoint log itself, by a reader of its own; and `results` say what the log says."""
+    log = load_dir / "checkpoint.log"
+    if not log.exists() or log.stat().st_size > LOG_BYTES_MAX:
+        return
+    standing = standing_of(log.read_bytes())
+    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    for text in check_log(content, standing):
+        breaches.add(text)
+    logged = {end.id: line for line, end in standing.ends.items() if end.outcome == "inserted" and end.id}
+    told = {str(record_id): line for record_id, line in account.ids.items()}
+    breaches.check(logged == told, f"I2: the log names {len(logged)} inserted records, results {len(told)}")
+    undone = {line.number for line in account.open_lines.values()}
+    breaches.check(standing.unsettled == undone, f"I1: the log leaves {len(standing.unsettled)} records open")
 
 
 def stored_lines(path: Path) -> list[bytes]:

@@ -1,7 +1,7 @@
 """Everything at once: every fault of the sandbox, latency, and a kill each second.
 
-With a key that is unique each record ends up in the CRM once and no person is asked. Without one none is there
-twice, and what is held can be explained.
+With a key that is unique each record ends up in the CRM once and no person is asked. Without one none is
+there twice, and what is held can be explained.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ KINDS = (
     "partial-apply",
     "late-apply",
 )
-LATE_S = 0.3
-QUIET = "600ms"
+LATE_S = 0.1
+QUIET = "300ms"
 """Longer than the sandbox is late: what is applied after the quiet period could not be told from nothing."""
 LIFE_S = 1.0
 """From the moment at which a loader takes its log to its kill."""
@@ -47,23 +47,23 @@ def faults(share: float) -> list[str]:
 
 @pytest.mark.timeout(240)
 def test_with_a_key_each_record_is_there_once_and_nobody_is_asked(tmp_path: Path) -> None:
-    assert with_a_key(tmp_path, count=5_000, share=0.05) >= 3
+    assert with_a_key(tmp_path, count=6_000, share=0.02) >= 3
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_with_a_key_a_hundred_thousand_records_are_there_once(tmp_path: Path) -> None:
-    with_a_key(tmp_path, count=100_000, share=0.02)
+    with_a_key(tmp_path, count=100_000, share=0.02, kinds_min=len(KINDS))
 
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("rung", ["asked", "stamped"])
 def test_the_lower_rungs_hold_under_all_faults_too(tmp_path: Path, rung: str) -> None:
     """A key that the CRM does not keep unique; and no key at all but the load's own."""
-    with_a_key(tmp_path, count=2_000, share=0.03, rung=rung)
+    with_a_key(tmp_path, count=1_500, share=0.02, rung=rung, kinds_min=1)
 
 
-def with_a_key(directory: Path, *, count: int, share: float, rung: str = "unique") -> int:
+def with_a_key(directory: Path, *, count: int, share: float, rung: str = "unique", kinds_min: int = 6) -> int:
     """Kills the load each second until it comes to its end. Returns: how often it was killed."""
     field = {"unique": ["--unique", "Leads.Email"], "asked": [], "stamped": ["--external", "Leads.Load_Key"]}
     key = ["--stamp", "Load_Key"] if rung == "stamped" else ["--key", "Email"]
@@ -73,8 +73,7 @@ def with_a_key(directory: Path, *, count: int, share: float, rung: str = "unique
         killed = killed_each_second(desk)
         met = {str(fault) for (fault,) in crm.database.ask("SELECT DISTINCT fault FROM calls") if fault}
         print(f"{killed} kills, {crm.database.insert_calls} inserts, faults met: {sorted(met)}")
-        if rung == "unique":
-            assert met == set(KINDS), "take another seed: a kind of fault was not met"
+        assert len(met) >= kinds_min, "take another seed: too few kinds of fault were met"
         assert desk.judge(stamp="Load_Key" if rung == "stamped" else "") == {"inserted": count}
         assert crm.database.rows == count
     return killed

@@ -72,6 +72,8 @@ class FaultServer:
 
     def __init__(self, script: Script) -> None:
         self._script = script
+        self._listener: asyncio.Server | None = None
+        self.port = 0
         self.url = ""
         self.heard: list[Heard] = []
         self.connections = 0
@@ -97,7 +99,24 @@ class FaultServer:
             self._tasks.discard(task)
             writer.close()
 
+    async def listen(self, listening: socket.socket, *, tls: ssl.SSLContext | None, limit: int) -> None:
+        self.port = listening.getsockname()[1]
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        self._listener = await asyncio.start_server(self.serve, sock=listening, ssl=tls, limit=limit)
+
+    def go_deaf(self) -> None:
+        """Refuse new connections; those that are open stay."""
+        assert self._listener is not None
+        self._listener.close()
+        self._listener = None
+
+    async def listen_again(self) -> None:
+        """Take connections at the same address as before."""
+        self._listener = await asyncio.start_server(self.serve, "127.0.0.1", self.port)
+
     async def stop(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
         for task in list(self._tasks):
             task.cancel()
         while self._tasks:
@@ -111,17 +130,15 @@ async def running(
     """A fault server on a free port of this machine; a small receive buffer makes it a slow reader."""
     fault_server = FaultServer(script)
     listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # for `listen_again`
     if receive_buffer is not None:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     listening.bind(("127.0.0.1", 0))
     limit = 2**16 if receive_buffer is None else receive_buffer
-    server = await asyncio.start_server(fault_server.serve, sock=listening, ssl=tls, limit=limit)
-    scheme = "https" if tls else "http"
-    fault_server.url = f"{scheme}://127.0.0.1:{listening.getsockname()[1]}"
+    await fault_server.listen(listening, tls=tls, limit=limit)
     try:
         yield fault_server
     finally:
-        server.close()
         await fault_server.stop()
 
 

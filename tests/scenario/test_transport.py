@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
+import socket
 import ssl
 import subprocess
 import time
@@ -18,6 +20,7 @@ import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from loader.client import upload as upload_module
 from loader.client.faults import detail_of, fault_of
 from loader.client.transport import HttpTransport
 from loader.client.upload import PIECE_BYTES, Upload
@@ -350,6 +353,60 @@ async def test_a_connection_that_the_server_has_closed_is_not_used_again() -> No
     assert server.connections == 2
 
 
+STRAY = {
+    "a 408 for a connection that was quiet": b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n",
+    "a second answer": OK + b"Content-Length: 11\r\n\r\n" + PLAIN,
+    "no HTTP": b"bye\r\n",
+}
+
+
+@pytest.mark.parametrize("stray", STRAY)
+@pytest.mark.parametrize("seen", [True, False], ids=["read already", "not read yet"])
+@pytest.mark.parametrize("request_", [SMALL, READ], ids=["insert", "read"])
+async def test_what_a_server_says_unasked_is_no_answer_to_the_next_request(
+    stray: str, seen: bool, request_: HttpRequest
+) -> None:
+    connections: list[Connection] = []
+
+    async def script(server: FaultServer, connection: Connection) -> None:
+        connections.append(connection)
+        while True:
+            await server.hear(connection)
+            await connection.answer(b"%d" % len(server.heard))
+
+    async with running(script) as server, transport_to(server.url) as transport:
+        assert isinstance(await transport.send(SMALL), HttpReply)
+        connections[0].writer.write(STRAY[stray])
+        if seen:
+            await asyncio.sleep(0.02)
+        reply = await transport.send(request_)
+        assert isinstance(reply, HttpReply)
+        assert (reply.status, reply.body) == (201, b"2")
+        assert [heard.connection for heard in server.heard] == [1, 2]
+        # A connection on which nothing stray came in is used again.
+        assert isinstance(await transport.send(request_), HttpReply)
+        assert server.connections == 2
+
+
+async def test_an_idle_connection_that_the_server_ends_at_this_moment_is_not_used() -> None:
+    connections: list[Connection] = []
+
+    async def script(server: FaultServer, connection: Connection) -> None:
+        connections.append(connection)
+        while True:
+            await server.hear(connection)
+            await connection.answer()
+
+    async with running(script) as server, transport_to(server.url) as transport:
+        assert isinstance(await transport.send(SMALL), HttpReply)
+        raw: socket.socket = connections[0].writer.get_extra_info("socket")
+        # Ended before the event loop has had a chance to see it.
+        with socket.socket(fileno=os.dup(raw.fileno())) as same:
+            same.shutdown(socket.SHUT_WR)
+        assert isinstance(await transport.send(SMALL), HttpReply)
+        assert [heard.connection for heard in server.heard] == [1, 2]
+
+
 # --- the proof of "not handed over" ------------------------------------------------------------------------
 
 
@@ -421,6 +478,37 @@ async def test_the_same_body_through_the_transport_is_not_handed_over_and_never_
     ):
         reply = await transport.send(HttpRequest("POST", "/", b"x" * 8_000_000))
         assert fault(reply) is Fault.NOT_HANDED_OVER
+        go_on.set()
+        async with asyncio.timeout(20):
+            assert await ended is False
+
+
+async def test_what_is_buffered_of_a_request_that_is_given_up_does_not_arrive_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its last piece counts as handed over, but the better part of it never left this process. Flushed to
+    the server after the time-out, it would be applied after the quiet period has begun.
+    """
+    monkeypatch.setattr(upload_module, "PIECE_BYTES", 16_000_000)
+    go_on = asyncio.Event()
+    ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    async def script(server: FaultServer, connection: Connection) -> None:
+        head = await connection.head()
+        await go_on.wait()
+        try:
+            await connection.body_of(head)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            ended.set_result(False)
+        else:
+            ended.set_result(True)
+
+    async with (
+        running(script, receive_buffer=4096) as server,
+        transport_to(server.url, timeout_s=0.3) as transport,
+    ):
+        reply = await transport.send(HttpRequest("POST", "/", b"x" * 8_000_000))
+        assert fault(reply) is Fault.NO_ANSWER_IN_TIME
         go_on.set()
         async with asyncio.timeout(20):
             assert await ended is False
@@ -519,6 +607,21 @@ async def test_an_answer_that_comes_before_the_body_is_through_wins(status: str,
         assert isinstance(again, HttpReply)
     assert server.connections == 4
     assert time.monotonic() - began < 4
+
+
+@pytest.mark.parametrize("status", ["200 OK", "201 Created", "207 Multi-Status"])
+async def test_a_success_that_comes_before_the_body_is_through_proves_nothing(status: str) -> None:
+    async def script(server: FaultServer, connection: Connection) -> None:
+        await connection.head()
+        await connection.answer(status=status)
+        await connection.forever()
+
+    async with (
+        running(script, receive_buffer=4096) as server,
+        transport_to(server.url) as transport,
+    ):
+        reply = await transport.send(LARGE)
+    assert fault(reply) is Fault.BROKEN_ANSWER
 
 
 # --- hostile answers ---------------------------------------------------------------------------------------

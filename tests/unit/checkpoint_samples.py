@@ -156,6 +156,9 @@ class MemoryDisk:
         prefix = path.name + ".side-"
         return sorted((one for one in self.files if one.name.startswith(prefix)), key=side_number)
 
+    def still_at(self, descriptor: int, path: Path) -> bool:
+        return self.descriptors.get(descriptor) == path
+
     def kill(self) -> None:
         """What kill -9 does: descriptors are gone, written bytes stay."""
         self.descriptors.clear()

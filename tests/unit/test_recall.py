@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from loader import directory, recall
@@ -69,6 +70,34 @@ class Desk:
 
     def crash(self) -> None:
         self.log.close()
+
+    async def settle_all(self) -> None:
+        """A load that has come to its end; its log is sealed and closed."""
+        await self.intend(*(batch.number for batch in self.batches))
+        for batch in self.batches:
+            self.settle(self.send(batch.number))
+        await self.recorder.seal(3000.0)
+        self.crash()
+
+    async def take_up(self, *, append: bool, windows: bool = True) -> bool:
+        """The next run until just before its first new window; `windows` False: killed right after its OPEN.
+
+        Returns: whether there was anything to go on with.
+        """
+        self.log = CheckpointLog.open(directory.log_path(self.settings.load_dir))
+        try:
+            settings = msgspec.structs.replace(self.settings, append=append)
+            identity = recall.identity_of(settings)
+            async with await open_input(settings.input) as stream:
+                compared = await recall.look(stream, self.ledger, settings, identity=identity)
+                if self.ledger.sealed and not compared.more:
+                    return False
+                self.log.begin(self._opening())
+                if windows:
+                    await recall.go_on_behind_the_end(stream, self.log, compared)
+                return True
+        finally:
+            self.crash()
 
     async def compare(self) -> recall.Remembered:
         """What the next run remembers; its log then is open."""
@@ -236,18 +265,89 @@ async def test_a_touched_file_with_the_same_bytes_goes_on(tmp_path: Path) -> Non
     desk.crash()
 
 
-@pytest.mark.parametrize("change", ["grew", "shrank"])
-async def test_a_file_of_another_size_is_another_input(tmp_path: Path, change: str) -> None:
+async def test_a_file_that_shrank_is_another_input(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     await desk.intend(1)
     desk.settle(desk.send(1))
     desk.crash()
-    desk.path.write_bytes(CHANGES[change](content()))
+    desk.path.write_bytes(CHANGES["shrank"](content()))
     with pytest.raises(InputChangedError) as raised:
         await desk.compare()
-    assert change in raised.value.why
+    assert "shrank" in raised.value.why
     assert "--new" in raised.value.hint
     desk.crash()
+
+
+async def test_a_file_that_grew_is_refused_with_the_flag_that_takes_it(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    await desk.intend(1)
+    desk.settle(desk.send(1))
+    desk.crash()
+    desk.path.write_bytes(CHANGES["grew"](content()))
+    with pytest.raises(InputChangedError, match="the input grew") as raised:
+        await desk.compare()
+    assert "lines 1 to 4, is unchanged" in raised.value.why
+    assert "--append" in raised.value.hint
+    assert "--new" not in raised.value.hint, "that would insert the old part again"
+    desk.crash()
+
+
+def grow(desk: Desk, *, packed: bool) -> None:
+    with desk.path.open("ab") as stream:
+        stream.write(gzip.compress(b"{}\n") if packed else b"{}\n")
+
+
+PACKED = pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+
+
+@PACKED
+@pytest.mark.parametrize("windows", [True, False], ids=["after the window", "right after OPEN"])
+async def test_a_grown_input_that_was_taken_once_needs_no_flag_after_a_crash(
+    tmp_path: Path, packed: bool, windows: bool
+) -> None:
+    desk = Desk(tmp_path, packed=packed)
+    await desk.settle_all()
+    grow(desk, packed=packed)
+    with pytest.raises(InputChangedError, match="the input grew"):
+        await desk.take_up(append=False)
+    assert await desk.take_up(append=True, windows=windows)
+    assert await desk.take_up(append=False, windows=windows), "its last OPEN has seen the new end"
+    os.utime(desk.path, ns=(1, 1))
+    assert await desk.take_up(append=False), "and what it has seen is the content, not the time"
+
+
+@PACKED
+@pytest.mark.parametrize("windows", [True, False], ids=["after the window", "right after OPEN"])
+async def test_what_grows_once_more_after_such_a_crash_needs_the_flag_again(
+    tmp_path: Path, packed: bool, windows: bool
+) -> None:
+    desk = Desk(tmp_path, packed=packed)
+    await desk.settle_all()
+    grow(desk, packed=packed)
+    assert await desk.take_up(append=True, windows=windows)
+    grow(desk, packed=packed)
+    with pytest.raises(InputChangedError, match="the input grew"):
+        await desk.take_up(append=False)
+    assert await desk.take_up(append=True)
+
+
+@PACKED
+async def test_a_finished_load_whose_input_did_not_grow_is_not_opened(tmp_path: Path, packed: bool) -> None:
+    desk = Desk(tmp_path, packed=packed)
+    await desk.settle_all()
+    before = directory.log_path(desk.settings.load_dir).read_bytes()
+    for append in (False, True):
+        assert not await desk.take_up(append=append)
+    assert directory.log_path(desk.settings.load_dir).read_bytes() == before
+
+
+async def test_what_stands_behind_the_limit_is_none_of_the_loads_business(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.settings = msgspec.structs.replace(desk.settings, limit=LINES)
+    await desk.settle_all()
+    grow(desk, packed=False)
+    for append in (False, True):
+        assert not await desk.take_up(append=append)
 
 
 async def test_gzip_goes_on_exactly_behind_the_last_window(tmp_path: Path) -> None:
@@ -258,3 +358,121 @@ async def test_gzip_goes_on_exactly_behind_the_last_window(tmp_path: Path) -> No
     assert sorted(await desk.compare()) == [2, 3]
     assert desk.rest == content()[desk.batch(3).span.stop :]
     desk.crash()
+
+
+async def test_a_file_that_grew_is_compared_as_a_whole_first(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    await desk.intend(1, 2)
+    for number in (1, 2):
+        desk.settle(desk.send(number))
+    desk.crash()
+    desk.path.write_bytes(CHANGES["grew"](content()).replace(b'"1@x.eu"', b'"1@y.eu"'))
+    with pytest.raises(InputChangedError, match="the input changed") as raised:
+        await desk.compare()
+    assert "--append" not in raised.value.hint, "the old part is another one"
+    desk.crash()
+
+
+async def test_held_records_stay_held_when_the_input_goes_on(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    await desk.intend(1)
+    attempt = desk.send(1)
+    desk.recorder.doubt(attempt, [1, 2], "lost", held=True)
+    desk.settle(attempt, [3, 4])
+    desk.crash()
+    grow(desk, packed=False)
+    desk.settings = msgspec.structs.replace(desk.settings, append=True)
+    assert await desk.come_back(keyed=False) == []
+    (batch,) = desk.ledger.open_batches()
+    assert batch.held == ((1, 3),)
+    desk.crash()
+
+
+async def test_a_file_that_grew_while_it_was_read_was_read_to_its_new_end(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.path.write_bytes(content()[: desk.batch(2).span.stop])
+    desk.log.begin(desk._opening())
+    desk.path.write_bytes(content())
+    await desk.settle_all()
+    assert not await desk.take_up(append=False)
+
+
+async def test_that_the_input_goes_on_is_on_the_disk_before_anything_is_sent(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    await desk.settle_all()
+    grow(desk, packed=False)
+    desk.log = CheckpointLog.open(directory.log_path(desk.settings.load_dir))
+    desk.log.begin(desk._opening())
+    async with await open_input(desk.settings.input) as stream:
+        await recall.go_on_behind_the_end(stream, desk.log, recall.Compared(more=True))
+    assert not desk.ledger.sealed
+    assert desk.log.synced == desk.log.end
+    desk.crash()
+    assert not directory.fold_quietly(desk.settings.load_dir).sealed
+
+
+async def test_a_member_behind_a_whole_one_is_growth_also_of_a_load_that_did_not_see_the_end(
+    tmp_path: Path,
+) -> None:
+    desk = Desk(tmp_path, packed=True)
+    await desk.intend(1)
+    desk.crash()
+    grow(desk, packed=True)
+    with pytest.raises(InputChangedError, match="the input grew") as raised:
+        await desk.compare()
+    assert "packed bytes" in raised.value.why
+    desk.crash()
+
+
+async def test_the_rest_of_a_packed_file_that_was_cut_is_no_growth(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, packed=True)
+    await desk.intend(1)
+    whole = desk.path.read_bytes()
+    desk.path.write_bytes(whole[:-20])
+    desk.log.begin(desk._opening())
+    desk.crash()
+    desk.path.write_bytes(whole)
+    assert list(await desk.compare()) == [1]
+    desk.crash()
+
+
+async def test_a_file_that_was_packed_anew_is_no_growth(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, packed=True)
+    await desk.intend(1)
+    desk.crash()
+    desk.path.write_bytes(gzip.compress(content(), 0))
+    assert list(await desk.compare()) == [1]
+    desk.crash()
+
+
+@pytest.mark.parametrize("behind", [b"\n{}\n", b"\r\n{}\n"])
+async def test_a_newline_that_ends_the_last_line_at_last_is_no_line_of_its_own(
+    tmp_path: Path, behind: bytes
+) -> None:
+    desk = Desk(tmp_path)
+    desk.path.write_bytes(content()[:-1])
+    cutter, splitter = BatchCutter(lambda _: ()), LineSplitter(1000)
+    desk.batches = [*cutter.feed(splitter.feed(content()[:-1])), *cutter.feed(splitter.flush())]
+    desk.batches += [rest] if (rest := cutter.cut()) else []
+    await desk.settle_all()
+    with desk.path.open("ab") as stream:
+        stream.write(behind)
+    assert await desk.take_up(append=True)
+    ledger = directory.fold_quietly(desk.settings.load_dir)
+    assert (ledger.next_line, ledger.records) == (LINES + 1, LINES)
+    assert ledger.next_offset == len(content()) - 1 + len(behind) - len(b"{}\n")
+    assert await desk.take_up(append=False), "and it is compared with the rest from then on"
+
+
+async def test_more_on_a_last_line_without_newline_is_another_input(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.path.write_bytes(content()[:-1])
+    cutter, splitter = BatchCutter(lambda _: ()), LineSplitter(1000)
+    desk.batches = [*cutter.feed(splitter.feed(content()[:-1])), *cutter.feed(splitter.flush())]
+    desk.batches += [rest] if (rest := cutter.cut()) else []
+    await desk.settle_all()
+    for behind in (b" ", b"\r", b"{}\n"):
+        desk.path.write_bytes(content()[:-1] + behind)
+        with pytest.raises(InputChangedError, match="the input changed") as raised:
+            await desk.take_up(append=True)
+        assert f"line {LINES}:" in raised.value.why

@@ -42,6 +42,7 @@ from loader.wire.oauth import DATA_CENTRES
     "--quiet-period", type=DURATION, default=30.0, metavar="TIME", help="Rest of a doubt.  [default: 30s]"
 )
 @setting("--ok-duplicates", is_flag=True, help="Exit 0 although some records were there already.")
+@setting("--append", is_flag=True, help="Go on with what was appended to FILE since.")
 @setting("--no-check", is_flag=True, help="Send records without checking them against the module's fields.")
 @click.option("--new", is_flag=True, help="Start over in a fresh directory; the old one is kept.")
 @click.option("--yes", "-y", is_flag=True, help="Ask nothing.")
@@ -54,6 +55,8 @@ def load(source: str, **flags: Any) -> int:
     LOADER_ACCESS_TOKEN; each also as ..._FILE. Each flag also is LOADER_... in the environment and a key in
     loader.toml. Times are written 200ms, 30s, 5min, 2h.
     """
+    if source == STDIN and sys.stdin is None:
+        raise UsageError("cannot read stdin", why="it is closed", hint="Pipe the records in, or name a file")
     settings = settings_of(source, flags)
     if flags["new"] and not flags["yes"]:
         confirm_new(settings.load_dir)
@@ -94,6 +97,7 @@ def settings_of(source: str, flags: dict[str, Any]) -> LoadSettings:
         patience_s=flags["patience"],
         quiet_period_s=flags["quiet_period"],
         ok_duplicates=flags["ok_duplicates"],
+        append=flags["append"],
         check=not flags["no_check"],
     )
 
@@ -112,7 +116,7 @@ def _load_dir(source: str, given: Path | None) -> Path:
 
 def confirm_new(load_dir: Path) -> None:
     """Asks a person at a terminal: starting over may insert records twice. A script has said it already."""
-    if not load_dir.exists() or not sys.stdin.isatty():
+    if not load_dir.exists() or sys.stdin is None or not sys.stdin.isatty():
         return
     place = printable(str(load_dir))
     click.confirm(

@@ -10,8 +10,9 @@ import click
 
 from loader.cli.help import Command
 from loader.cli.screen import show
-from loader.errors import LoaderError, UsageError
+from loader.errors import DiskError, LoaderError, UsageError
 from loader.outcomes import Outcome
+from loader.report.listeners import let_go
 
 if TYPE_CHECKING:
     from loader.checkpoint.ledger import Ledger
@@ -55,8 +56,18 @@ def results(load_dir: Path, *, failed: bool, wanted: tuple[str, ...], form: str)
         lookup=_lookup(settings, ledger),
         key=settings.key,
     )
-    export.write_results(rows, sys.stdout.buffer, export.Format(written))
-    sys.stdout.buffer.flush()
+    try:
+        export.write_results(rows, sys.stdout.buffer, export.Format(written))
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        let_go(sys.stdout)  # as `head` does when it has enough
+    except OSError as error:
+        let_go(sys.stdout)
+        raise DiskError(
+            "the results could not be printed to their end",
+            why=error.strerror or str(error),
+            hint="Look after the place that they are written to, then run the same command again",
+        ) from error
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import msgspec
 
 from loader.cli.help import Command
 from loader.cli.parameters import display_flags
@@ -13,18 +14,27 @@ from loader.cli.running import run_load
 
 @click.command(cls=Command, short_help="Continue the load of a load directory.")
 @click.argument("load_dir", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--append", is_flag=True, help="Go on with what was appended to the input since.")
 @display_flags
 def resume(
-    load_dir: Path, *, as_json: bool, quiet: bool, verbose: bool, no_progress: bool, no_color: bool
+    load_dir: Path,
+    *,
+    append: bool,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+    no_progress: bool,
+    no_color: bool,
 ) -> int:
     """Continues the load of DIR with what it recorded: input, target, key and pace.
 
-    A load from stdin is continued by piping the same bytes into `loader load` again.
+    An input that grew since is refused, unless --append says that this is meant; also a finished load goes on
+    then. A load from stdin is continued by piping the same bytes into `loader load` again.
     """
     from loader.directory import recorded_settings  # noqa: PLC0415 - not for --help
 
     return run_load(
-        recorded_settings(load_dir),
+        msgspec.structs.replace(recorded_settings(load_dir), append=append),
         fresh=False,
         as_json=as_json,
         quiet=quiet,

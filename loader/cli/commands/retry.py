@@ -1,0 +1,51 @@
+"""`loader retry`: loads what a load refused, when it was mended."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import click
+
+from loader.cli.help import Command
+from loader.cli.parameters import display_flags
+from loader.cli.running import run_load
+from loader.cli.screen import show
+from loader.errors import InputChangedError
+
+
+@click.command(cls=Command, short_help="Load the rejected records of a load, mended or not.")
+@click.argument("load_dir", metavar="DIR", type=click.Path(path_type=Path))
+@display_flags
+def retry(
+    load_dir: Path, *, as_json: bool, quiet: bool, verbose: bool, no_progress: bool, no_color: bool
+) -> int:
+    """Loads DIR/rejected.ndjson, as it is now, into the same target with the same key.
+
+    It is a load of its own in DIR/retry-1. Stopped, it goes on when the command is run again. When it has
+    finished and refused records once more, mend DIR/retry-1/rejected.ndjson: the next run loads that into
+    DIR/retry-2. No record is sent by two of them, and what a retry refused is sent again only when it was
+    mended.
+    """
+    import anyio  # noqa: PLC0415 - not for --help
+
+    from loader import retrying  # noqa: PLC0415 - as above
+
+    found = anyio.run(partial(retrying.retry_of, load_dir))
+    if isinstance(found, retrying.NothingLeft):
+        if not quiet:
+            show([f"There is nothing to retry: {found.why}."])
+        return found.exit_code
+    if not quiet:
+        show([f"Retry of {found.input}, kept in {found.load_dir}"])
+    try:
+        return run_load(
+            found,
+            as_json=as_json,
+            quiet=quiet,
+            verbose=verbose,
+            show_progress=not no_progress,
+            no_color=no_color,
+        )
+    except InputChangedError as error:
+        raise retrying.changed(error, found.load_dir) from None

@@ -1,0 +1,153 @@
+"""A load of what another load refused: which file it reads, where it is kept, and when there is none to make.
+
+The retries of a load stand in its directory as `retry-1`, `retry-2`, ...: the first reads the load's
+`rejected.ndjson`, each other that of the retry before it. So a record goes down the line until it is
+inserted, and none is sent by two of them.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+
+from loader import recall
+from loader.aftermath import is_mended, summary_of
+from loader.checkpoint.ledger import Ledger
+from loader.directory import fold_quietly, log_path, recorded_settings
+from loader.errors import InputChangedError, UsageError
+from loader.report.export import REJECTED
+from loader.settings import LoadSettings
+from loader.source.streams import open_input
+
+_RETRY = re.compile(r"retry-([1-9]\d*)")
+
+
+class NothingLeft(msgspec.Struct, frozen=True):
+    """There is no record to send."""
+
+    why: str
+    exit_code: int = 0
+    """Of the retry that left nothing."""
+
+
+async def retry_of(load_dir: Path) -> LoadSettings | NothingLeft:
+    """The load that retries what `load_dir` refused: the latest one as long as it goes on, or a new one.
+
+    `load_dir` may be a load or one of its retries; both mean the whole line.
+
+    Raises:
+        UsageError: the load is not finished, or its rejected records are not there, or in another load.
+        InputChangedError: a file that a retry has loaded was changed since.
+    """
+    first = _first_of(load_dir)
+    retries = _retries_in(first)
+    for place in (first, *retries):
+        ledger = fold_quietly(place)
+        if not ledger.sealed:
+            if place != first:
+                return recorded_settings(place)
+            raise _unfinished(place, ledger)
+        if place != first:
+            await _require_unchanged(place, ledger)
+    latest = retries[-1] if retries else first
+    rejected = latest / REJECTED
+    tally = ledger.tally()
+    if retries and not (tally.rejected or tally.invalid):
+        summary = summary_of(ledger, recorded_settings(latest))
+        return NothingLeft(f"{latest} has loaded them, and refused none", summary.exit_code)
+    if retries and rejected.exists() and not is_mended(latest):
+        summary = summary_of(ledger, recorded_settings(latest))
+        why = (
+            f"{latest} has loaded them, and what it refused was not mended. Mend {rejected}, or touch it if"
+            " the CRM takes it now as it is"
+        )
+        return NothingLeft(why, summary.exit_code)
+    return _new(recorded_settings(first), rejected, first / f"retry-{len(retries) + 1}")
+
+
+def _new(settings: LoadSettings, rejected: Path, place: Path) -> LoadSettings | NothingLeft:
+    by_hand = rejected.with_name(f"{rejected.name}.load")
+    if not rejected.exists():
+        raise UsageError(
+            f"there are no rejected records to retry: {rejected} does not exist",
+            why="The load refused none, or somebody moved the file",
+            hint=f"What became of each record: loader results {rejected.parent} --failed",
+        )
+    if log_path(by_hand).exists():
+        raise UsageError(
+            f"{rejected} has been loaded already",
+            why=f"not by a retry, but into {by_hand}; a retry would send the same records again",
+            hint=f"Go on with that load: loader resume {by_hand}, or loader retry {by_hand}",
+        )
+    if not rejected.stat().st_size:
+        return NothingLeft(f"{rejected} is empty")
+    # All lines were refused once: how many, or how few, to stop at was said of another input.
+    return msgspec.structs.replace(
+        settings, input=str(rejected), load_dir=place, limit=None, max_rejected=None
+    )
+
+
+def _first_of(load_dir: Path) -> Path:
+    """The load that this one retries, or the load itself."""
+    here = load_dir.resolve()  # `.` and `..` have no name
+    if _RETRY.fullmatch(here.name) and log_path(here.parent).exists():
+        return load_dir.parent if load_dir.name == here.name else here.parent
+    recorded_settings(load_dir)  # it says so if there is no load
+    return load_dir
+
+
+def _retries_in(load_dir: Path) -> list[Path]:
+    """Those that have begun, in their order. One that crashed before its first frame is begun anew."""
+    found: list[Path] = []
+    while _has_begun(place := load_dir / f"retry-{len(found) + 1}"):
+        found.append(place)
+    return found
+
+
+def _has_begun(place: Path) -> bool:
+    try:
+        recorded_settings(place)
+    except UsageError:
+        return False
+    return True
+
+
+def _unfinished(load_dir: Path, ledger: Ledger) -> UsageError:
+    tally = ledger.tally()
+    resolve = f", then loader resolve {load_dir}" if tally.in_doubt or tally.pending else ""
+    return UsageError(
+        f"the load of {load_dir} is not finished",
+        why=f"{tally.in_doubt + tally.pending:,} records have no final outcome, and others may not have been"
+        f" read yet; when it goes on, it may refuse more, and writes {REJECTED} anew",
+        hint=f"Finish it first: loader resume {load_dir}{resolve}",
+    )
+
+
+async def _require_unchanged(place: Path, ledger: Ledger) -> None:
+    """What a finished retry has loaded is the same still, or gone; else somebody mended the wrong file."""
+    settings = recorded_settings(place)
+    if not _exists(settings.input):
+        return
+    async with await open_input(settings.input) as stream:
+        try:
+            await recall.look(stream, ledger, settings, identity=recall.identity_of(settings))
+        except InputChangedError as error:
+            raise changed(error, place) from None
+
+
+def _exists(path: str) -> bool:
+    return Path(path).exists()
+
+
+def changed(error: InputChangedError, place: Path) -> InputChangedError:
+    """The same error with what to do about it in a retry: to start over would send its records twice."""
+    if "--append" in error.hint:
+        return error
+    return InputChangedError(
+        error.what,
+        why=error.why,
+        hint=f"Nothing was sent. {place} was begun with that file as it was: put it back, then run the same"
+        f" command again. What {place} refuses comes into {place / REJECTED}: mend that",
+    )

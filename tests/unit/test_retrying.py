@@ -1,0 +1,81 @@
+"""Which load a retry is, from wherever it is asked for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from loader import directory, recall
+from loader.checkpoint.log import Opening
+from loader.checkpoint.recorder import Recorder
+from loader.outcomes import Outcome, RecordOutcome, Settlement
+from loader.records import Attempt, Window
+from loader.report.export import REASONS, REJECTED, SUMMARY
+from loader.retrying import NothingLeft, retry_of
+from loader.settings import LoadSettings, Target
+from loader.source.batches import BatchCutter, Cut
+from loader.source.lines import LineSplitter
+
+TARGET = Target("Leads", "https://crm.example", "https://accounts.example")
+LINE = b'{"Last_Name":"n"}\n'
+
+
+async def finished_load(source: Path, load_dir: Path) -> None:
+    """A load of one line, which was refused, as its run has left it."""
+    settings = LoadSettings(input=str(source), load_dir=load_dir, target=TARGET, key="Email")
+    identity = recall.recorded(recall.identity_of(settings))
+    log = directory.create(settings, Opening(identity, 1000.0, "user"), organisation="org")
+    recorder = Recorder(log, lambda _: None)
+    splitter, cutter = LineSplitter(1000), BatchCutter(lambda _: (), Cut(records_max=1))
+    batches = [*cutter.feed(splitter.feed(source.read_bytes())), *cutter.feed(splitter.flush())]
+    await recorder.intend(Window(batches))
+    attempt = Attempt(1, 1, [1], [LINE])
+    recorder.sent(attempt, 2000.0)
+    recorder.settle(attempt, Settlement(others=[RecordOutcome(1, Outcome.REJECTED, code="INVALID_DATA")]))
+    await recorder.seal(3000.0)
+    log.close()
+    for name in (REASONS, REJECTED, SUMMARY):
+        (load_dir / name).write_bytes(LINE)
+
+
+@pytest.fixture
+async def load_dir(tmp_path: Path) -> Path:
+    """A load, and a retry of it that was refused once more."""
+    source = tmp_path / "leads.ndjson"
+    source.write_bytes(LINE)
+    load_dir = tmp_path / "leads.load"
+    await finished_load(source, load_dir)
+    await finished_load(load_dir / REJECTED, load_dir / "retry-1")
+    return load_dir
+
+
+def mend(rejected: Path) -> None:
+    later = rejected.with_name(SUMMARY).stat().st_mtime_ns + 1_000_000_000
+    os.utime(rejected, ns=(later, later))
+
+
+async def test_what_the_last_retry_refused_is_not_sent_again_before_it_was_mended(load_dir: Path) -> None:
+    found = await retry_of(load_dir)
+    assert isinstance(found, NothingLeft)
+    assert "was not mended" in found.why
+    assert found.exit_code == 3
+    assert str(load_dir / "retry-1" / REJECTED) in found.why
+
+
+@pytest.mark.parametrize(
+    ("here", "named"),
+    [("", "leads.load"), ("leads.load", "."), ("leads.load", "retry-1"), ("leads.load/retry-1", ".")],
+)
+async def test_however_the_load_is_named_the_next_retry_is_the_same_one(
+    load_dir: Path, monkeypatch: pytest.MonkeyPatch, here: str, named: str
+) -> None:
+    """From inside a retry, `.` must not begin a second line of retries: its records would be sent twice."""
+    mend(load_dir / "retry-1" / REJECTED)
+    monkeypatch.chdir(load_dir.parent / here)
+    found = await retry_of(Path(named))
+    assert isinstance(found, LoadSettings)
+    assert found.load_dir.resolve() == load_dir / "retry-2"
+    assert Path(found.input).resolve() == load_dir / "retry-1" / REJECTED
+    assert (found.target, found.key) == (TARGET, "Email")
