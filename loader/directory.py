@@ -6,7 +6,8 @@ One log makes a directory a load. Nothing here reads the input or asks the servi
 from __future__ import annotations
 
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -142,11 +143,13 @@ def recorded_settings(load_dir: Path) -> LoadSettings:
 
     Raises:
         UsageError: there is no load.
+        DiskError: its log cannot be read.
     """
     path = log_path(load_dir)
     head: Head | None = None
-    if path.is_file():
-        head = next((entry for _, entry in scan.scan(path) if isinstance(entry, Head)), None)
+    with _readable(path):
+        if path.is_file():
+            head = next((entry for _, entry in scan.scan(path) if isinstance(entry, Head)), None)
     if head is None:
         raise no_load(load_dir)
     pace = msgspec.json.decode(head.options.get("pace", "{}"), type=_Pace)
@@ -178,5 +181,23 @@ def fold_quietly(load_dir: Path) -> Ledger:
 
     Raises:
         DamagedLogError: it cannot be believed.
+        DiskError: it cannot be read.
     """
-    return scan.fold(log_path(load_dir))
+    path = log_path(load_dir)
+    with _readable(path):
+        return scan.fold(path)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turns what the disk says about reading a log into an error that says what was read."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise DiskError(
+            f"the checkpoint log {path} cannot be read",
+            why=error.strerror or str(error),
+            hint="Look after the disk and its permissions, then run the same command again",
+        ) from error

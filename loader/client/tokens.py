@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Final, NoReturn, Protocol
+from typing import Final, NoReturn, Protocol, assert_never
 from urllib.parse import urlsplit
 
 import anyio
@@ -159,6 +159,8 @@ class Tokens:
                     if reply.fault is Fault.CERTIFICATE:
                         self._refuse_host(reply.detail)
                     reason = reply.detail
+                case _ as unreachable:
+                    assert_never(unreachable)
             left_s = gives_up_at - self._clock()
             # The last try comes when patience ends, not a long delay before.
             delay_s = min(2.0 ** min(tries, 5), DELAY_MAX_S, left_s) if left_s > 0 else DELAY_MAX_S

@@ -58,7 +58,7 @@ class Fault(StrEnum):
     NO_ANSWER_IN_TIME = "no_answer_in_time"
     """The whole body was handed over and the answer did not come in time."""
     BROKEN_ANSWER = "broken_answer"
-    """An answer began and was cut, malformed, or larger than the loader is willing to read."""
+    """An answer began and was cut, malformed, larger than the loader is willing to read, or too early."""
     UNKNOWN = "unknown"
     """Anything that nobody thought of."""
 

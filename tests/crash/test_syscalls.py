@@ -246,8 +246,10 @@ def check_ended(stage: Stage, aim: Aim, fault: Fault, finished: Finished, *, hap
         finished.ended(0, 4)
     elif fault is not Fault.KILL:
         well = (0,) if stage.scene.keyed else (0, 4)
-        finished.ended(9, *(() if aim.call in PERSISTENT else well))
-        if finished.exit_code == 9:
+        # A directory that may not even be looked into is taken for a mistyped one.
+        usage = (2,) if aim.call == "access" else ()
+        finished.ended(9, *usage, *(() if aim.call in PERSISTENT else well))
+        if finished.exit_code not in well:
             says_what_to_do(finished)
 
 

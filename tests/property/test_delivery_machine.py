@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -37,7 +38,9 @@ HEAD = Head(FORMAT_VERSION, "T3ST-L0AD", 1.0, "Leads", "https://x", "7", "Email"
 US = "77"
 LINE_BYTES = 10
 STEPS = int(os.environ.get("MACHINE_STEPS", "40"))
-EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "250"))
+EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "200"))
+
+pytestmark = pytest.mark.timeout(300)
 
 some = st.integers(0, 2**20)
 """What a step chooses among lines that only the run knows: a seed."""

@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from loader import pipeline as pipeline_module
-from loader.delivery.deliver import DOUBT_TRIES_MAX, LOCKED_TRIES_MAX
+from loader.delivery.deliver import DOUBT_TRIES_MAX, LOCKED_TRIES_MAX, NOT_APPLIED_TRIES_MAX
+from loader.delivery.doubts import Rung
 from loader.delivery.keys import shared_keys
 from loader.errors import CredentialsError, LoaderError, NotNowError, UsageError
 from loader.events import GatePaused, GateReopened
 from loader.outcomes import Outcome
 from loader.pipeline import RESTING_MAX
 from loader.records import Attempt, Window
+from loader.throttle.gate import Gate
+from loader.wire.messages import HttpRequest, Reply
 from tests import virtual_time
 from tests.scenario.fake_crm import (
     EPOCH_S,
@@ -27,6 +32,8 @@ from tests.scenario.fake_crm import (
     Record,
     World,
     attempt_of,
+    bare,
+    item_error,
     lead,
     leads,
 )
@@ -699,6 +706,148 @@ def test_a_recorder_that_fails_stops_the_load_and_no_further_call_begins() -> No
     run(world, THREE_BATCHES)
     assert isinstance(world.pipeline.error, LoaderError)
     assert world.crm.inserts == []
+
+
+# --- how long the loop waits, and what it does when it cannot go on ---
+
+
+@pytest.mark.parametrize(
+    ("trouble", "rung", "rests"),
+    [
+        ([Deed.TIMEOUT_408] * 3, Rung.SEND_AGAIN, [0.1875, 0.375, 0.75]),
+        ([Deed.LOSE_BEFORE], Rung.SEND_AGAIN, [30.0]),
+        ([Deed.LOSE_BEFORE], Rung.ASK, [30.0, 30.0]),
+        ([], Rung.SEND_AGAIN, []),
+    ],
+    ids=["refused for now", "in doubt", "in doubt, asking twice", "no trouble"],
+)
+def test_the_loop_rests_through_the_gate_for_as_long_as_it_should(
+    trouble: list[Deed], rung: Rung, rests: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(FakeCrm(unique="Email"), key="Email", rung=rung)
+    world.crm.plan.extend(trouble)
+    assert rests_of(world, leads(1, 2), monkeypatch) == pytest.approx(rests)
+    require_all_inserted(world, 2)
+
+
+def test_each_try_at_a_locked_record_waits_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(FakeCrm())
+    world.crm.locked[1] = 3
+    assert rests_of(world, leads(1, 2), monkeypatch) == pytest.approx([0.1875, 0.375, 0.75])
+    require_all_inserted(world, 2)
+
+
+def rests_of(world: World, records: Sequence[Record], patch: pytest.MonkeyPatch) -> list[float]:
+    """The rests of the loop itself; the pauses of the gate are not among them."""
+    rests: list[float] = []
+
+    async def rest(_gate: Gate, seconds: float) -> None:
+        rests.append(seconds)
+        await anyio.lowlevel.checkpoint()
+
+    patch.setattr(Gate, "_pause", lambda *_: None)
+    patch.setattr(Gate, "rest", rest)
+    run(world, [records])
+    return rests
+
+
+def test_a_batch_that_is_refused_for_now_again_and_again_while_others_pass_ends_the_load() -> None:
+    world = World(FakeCrm(), patience_s=1e6)
+    world.crm.deed_of = lambda records: Deed.TIMEOUT_408 if records[0]["Line"] == 1 else None
+    run(world, THREE_BATCHES)
+    assert isinstance(world.pipeline.error, NotNowError)
+    assert f"refused {NOT_APPLIED_TRIES_MAX} times" in world.pipeline.error.what
+    assert "408" in world.pipeline.error.why
+    assert world.crm.inserts.count([1, 2]) == NOT_APPLIED_TRIES_MAX
+    assert world.recorder.outcomes() == dict.fromkeys(range(3, 7), "inserted")
+    assert world.recorder.may_be_applied & {1, 2} == set()
+
+
+class WithoutToken(FakeCrm):
+    """The token service refuses the credentials, from a certain insert on."""
+
+    def __init__(self, *, after: int, unique: str = "") -> None:
+        super().__init__(unique=unique)
+        self.left = after
+
+    async def send(self, request: HttpRequest) -> Reply:
+        self.left -= 1
+        if self.left < 0:
+            raise CredentialsError("the credentials are refused")
+        return await super().send(request)
+
+
+def test_without_an_access_token_nothing_has_left_and_the_load_stops() -> None:
+    world = World(WithoutToken(after=0))
+    run(world, [leads(1, 2)])
+    assert isinstance(world.pipeline.error, CredentialsError)
+    assert world.recorder.said == [("sent", 1, (1, 2)), ("not applied", 1, (1, 2))]
+    assert world.recorder.may_be_applied == set()
+
+
+def test_a_record_in_doubt_stays_in_doubt_where_its_second_sending_finds_no_access_token() -> None:
+    world = World(WithoutToken(after=1, unique="Email"), key="Email")
+    world.crm.plan.extend([Deed.LOSE_AFTER])
+    run(world, [leads(1, 2)])
+    assert isinstance(world.pipeline.error, CredentialsError)
+    assert world.recorder.may_be_applied == {1, 2}
+    assert world.recorder.final == {}
+
+
+def test_a_question_that_finds_the_token_expired_costs_one_refresh_and_is_asked_again() -> None:
+    world = World(FakeCrm(), key="Email", rung=Rung.ASK)
+    world.crm.plan.extend([Deed.LOSE_AFTER])
+
+    async def main() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(world.load, [leads(1, 2)])
+            await anyio.sleep(10)
+            world.crm.revoked = {1}
+
+    virtual_time.run(main)
+    require_all_inserted(world, 2)
+    assert world.crm.renewed == [1]
+    assert len(world.crm.questions) == 2
+    assert world.crm.inserts == [[1, 2]]
+
+
+class SeveralErrors(FakeCrm):
+    """After a lost insert, it refuses the record for two reasons, and may not show the one that it names."""
+
+    def __init__(self) -> None:
+        super().__init__(unique="Email")
+        self.shows = True
+
+    def _apply(self, record: Record) -> dict[str, Any]:
+        if not self.inserts or len(self.inserts) == 1:
+            return super()._apply(record)
+        named = next(iter(self.rows))
+        errors = [
+            {"code": "INVALID_DATA", "details": {"api_name": "Phone"}},
+            {"code": "DUPLICATE_DATA", "details": {"api_name": "Mobile", "duplicate_record": {"id": named}}},
+        ]
+        return item_error("MULTIPLE_OR_MULTI_ERRORS", {"errors": errors})
+
+    async def _question(self, request: HttpRequest, token: int) -> Reply:
+        if request.method == "GET" and not self.shows:
+            return bare(403, "NO_PERMISSION")
+        return await super()._question(request, token)
+
+
+@pytest.mark.parametrize("shows", [True, False])
+def test_a_refusal_after_doubt_is_final_only_if_every_record_that_it_names_was_seen(shows: bool) -> None:
+    crm = SeveralErrors()
+    crm.shows = shows
+    world = World(crm, key="Email")
+
+    async def main() -> None:
+        crm.put(lead(900), by=THEM)
+        crm.plan.extend([Deed.LOSE_BEFORE])
+        await world.load([leads(1, 1)])
+
+    virtual_time.run(main)
+    assert world.recorder.outcomes() == ({1: "rejected"} if shows else {})
+    assert sorted(world.recorder.held) == ([] if shows else [1])
 
 
 # --- any schedule ---

@@ -22,6 +22,7 @@ from yarl import URL
 
 from loader.client import upload as upload_module
 from loader.client.faults import detail_of, fault_of
+from loader.client.masking import masked
 from loader.client.transport import HttpTransport
 from loader.client.upload import PIECE_BYTES, Upload
 from loader.wire.messages import Fault, HttpReply, HttpRequest, NoReply, Reply
@@ -734,3 +735,42 @@ async def test_a_renewal_is_passed_on_with_the_number_of_the_token_that_failed()
     async with HttpTransport("http://127.0.0.1:1", tokens, timeout_s=1, connections=1) as transport:
         await transport.renew_token(3)
     assert tokens.renewed == 3
+
+
+async def test_the_token_service_s_own_transport_has_nothing_to_renew() -> None:
+    async with (
+        running(after(0, Connection.answer)) as server,
+        HttpTransport(server.url, None, timeout_s=1, connections=1) as transport,
+    ):
+        await transport.renew_token(3)
+    assert server.connections == 0
+
+
+async def test_leaving_a_transport_that_was_never_entered_is_no_failure() -> None:
+    await transport_to("http://127.0.0.1:1").__aexit__(None, None, None)
+
+
+def test_a_body_as_the_library_may_ask_for_it_is_the_text_that_is_sent() -> None:
+    assert Upload('{"Last_Name":"Žofie"}'.encode()).decode() == '{"Last_Name":"Žofie"}'
+
+
+@pytest.mark.parametrize("status", ["201 Created", "400 Bad Request"])
+async def test_an_answer_that_repeats_the_access_token_comes_back_without_it(status: str) -> None:
+    async def repeat(connection: Connection) -> None:
+        await connection.answer(b'{"you":"sent","token":"' + CANARY.encode() + b'"}', status)
+
+    reply = await send_to(after(0, repeat))
+    assert isinstance(reply, HttpReply)
+    assert reply.body == b'{"you":"sent","token":"(secret)"}'
+
+
+@pytest.mark.parametrize(
+    ("said", "secret", "shown"),
+    [
+        (b"key=abcdefgh12!", "abcdefgh12", b"key=(secret)!"),
+        (b"a=1.b%2Fc.defgh 1.b\\/c.defgh 1.b/c.defgh", "1.b/c.defgh", b"a=(secret) (secret) (secret)"),
+        (b"a short one", "short", b"a short one"),
+    ],
+)
+def test_each_way_to_write_a_secret_is_masked(said: bytes, secret: str, shown: bytes) -> None:
+    assert masked(said, (secret,)) == shown

@@ -10,9 +10,10 @@ import errno
 
 import pytest
 
-from loader.checkpoint.entries import Sent, WindowEntry, batch_entry
+from loader.checkpoint.entries import Sent, WindowEntry, batch_entry, outcomes_of
 from loader.checkpoint.log import CheckpointLog
 from loader.errors import DiskError, UsageError
+from loader.outcomes import Settlement
 from tests.simulated_disk import Crashed, SimulatedDisk
 from tests.unit.checkpoint_samples import HEAD, LOG, OPENING, batch, create, recorder, reopen, window
 
@@ -149,3 +150,20 @@ def test_a_log_that_was_there_is_not_emptied_by_a_creation_that_fails() -> None:
     with pytest.raises(UsageError, match="a load has begun here"):
         CheckpointLog.create(LOG, HEAD, OPENING, filesystem=disk, boot="boot-1")
     assert disk.content(LOG) == before
+
+
+async def test_what_a_side_file_held_is_durable_before_it_is_removed() -> None:
+    disk = SimulatedDisk()
+    log = await sending(disk)
+    disk.fail_on["sync_data"] = errno.EIO
+    with pytest.raises(DiskError):
+        await log.sync()
+    disk.fail_on.clear()
+    ids = [str(1000 + line) for line in range(1, 101)]
+    log.append(outcomes_of(1, 1, Settlement(range(1, 101), ids)))
+    disk.kill()
+    reopen(disk)
+    assert not disk.exists(SIDE)
+    disk.cut_power()  # what the side file held stands in the log, whatever has become of the side file
+    after = reopen(disk, boot="boot-2").ledger
+    assert after.tally().inserted == 100

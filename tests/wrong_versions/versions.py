@@ -24,6 +24,9 @@ LOOP = ("tests/scenario/test_delivery.py",)
 RUNGS = ("tests/scenario/test_rungs.py",)
 MACHINE = ("tests/property/test_delivery_machine.py",)
 LOG = ("tests/unit/test_checkpoint_log.py",)
+POISON = ("tests/unit/test_checkpoint_poison.py",)
+TORN = ("tests/crash/test_log_tail.py",)
+STATES = ("tests/crash/test_crash_states.py::test_no_crash_of_a_load_breaks_a_promise[power_lost]",)
 LEDGER = ("tests/unit/test_checkpoint_ledger.py",)
 RECORDER = ("tests/unit/test_checkpoint_recorder.py",)
 SCAN = ("tests/unit/test_checkpoint_scan.py",)
@@ -142,6 +145,27 @@ WRONG_VERSIONS = (
         "client/transport.py",
         "            if left < 0:",
         "            if left < -(10**12):",
+        TRANSPORT,
+    ),
+    WrongVersion(
+        "a connection that has spoken unasked is used again",
+        "client/connections.py",
+        "protocol.should_close:",
+        "False:",
+        TRANSPORT,
+    ),
+    WrongVersion(
+        "what waits on an idle connection is not looked at",
+        "client/connections.py",
+        "return not waiting.poll(0)",
+        "return True",
+        TRANSPORT,
+    ),
+    WrongVersion(
+        "a success that comes before the body is through is believed",
+        "client/transport.py",
+        "_require_not_too_early(response.status, upload)",
+        "_ = (response.status, upload)",
         TRANSPORT,
     ),
     WrongVersion(
@@ -311,9 +335,23 @@ WRONG_VERSIONS = (
     WrongVersion(
         "a new log's directory is not synced",
         "checkpoint/log.py",
-        "                filesystem.sync_directory(path.parent)\n                if is_new:",
-        "                if is_new:",
-        LOG,
+        "                log._sync_names()\n                log._begun = True",
+        "                log._begun = True",
+        (*LOG, *POISON),
+    ),
+    WrongVersion(
+        "the names of a log that goes on are not synced",
+        "checkpoint/log.py",
+        "                self._filesystem.remove(side)\n            self._sync_names()\n",
+        "                self._filesystem.remove(side)\n",
+        POISON,
+    ),
+    WrongVersion(
+        "what a failed sync may have dropped is built upon",
+        "checkpoint/log.py",
+        "            self._write_again()\n            self._filesystem.sync_data(self._descriptor)\n",
+        "            self._filesystem.sync_data(self._descriptor)\n",
+        POISON,
     ),
     WrongVersion(
         "a failed sync is tried again",
@@ -339,25 +377,24 @@ WRONG_VERSIONS = (
     WrongVersion(
         "what was written but not synced is believed at an opening",
         "checkpoint/log.py",
-        "                filesystem.sync_data(descriptor)\n                log._read()",
-        "                log._read()",
-        LOG,
+        "                    filesystem.sync_data(descriptor)\n                except OSError as error:",
+        "                    pass\n                except OSError as error:",
+        (*LOG, *POISON),
     ),
     WrongVersion(
         "a torn tail is not cut off",
         "checkpoint/log.py",
         "            if self._cut_on_begin:",
         "            if False:",
-        LOG,
+        STATES,
     ),
     WrongVersion(
         "side files are removed before what they held is durable",
         "checkpoint/log.py",
-        "            self._filesystem.sync_data(self._descriptor)\n            self._synced = self._end\n"
-        "            for side in side_files:\n                self._filesystem.remove(side)",
-        "            for side in side_files:\n                self._filesystem.remove(side)\n"
-        "            self._filesystem.sync_data(self._descriptor)\n            self._synced = self._end",
-        LOG,
+        "            self._take(opening, survived=self._survived and not side_files)\n"
+        "            self._filesystem.sync_data(self._descriptor)\n",
+        "            self._take(opening, survived=self._survived and not side_files)\n",
+        POISON,
     ),
     WrongVersion(
         "the log is not locked",
@@ -378,7 +415,7 @@ WRONG_VERSIONS = (
         "checkpoint/scan.py",
         "        if confirmed > bad:",
         "        if confirmed > bad + 10**9:",
-        SCAN,
+        (*SCAN, *LOG, *TORN),
     ),
     # --- what is known at a restart ---
     WrongVersion(
