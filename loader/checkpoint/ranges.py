@@ -127,8 +127,3 @@ def covers(outer: Ranges, inner: Ranges) -> bool:
 def disjoint(left: Ranges, right: Ranges) -> bool:
     """Whether no member of one set is in the other."""
     return not left or not right or not intersection(left, right)
-
-
-def holes(ranges: Ranges, *, start: int, stop: int) -> Ranges:
-    """What is missing between `start` and `stop`."""
-    return difference(((start, stop),), ranges) if start < stop else NONE

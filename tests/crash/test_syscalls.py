@@ -80,6 +80,7 @@ RESUMES = [name for name, scene in SCENES.items() if scene.before]
 ORDINARY = {
     *(("load", group, fault) for group in CHANGING for fault in FAULTS),
     *(("load", group, Fault.EIO) for group in (*GROUPS, REST)),
+    *(("resume", group, Fault.EIO) for group in ("names", "closes", REST)),
     *(("load without a key", group, Fault.KILL) for group in ("writes", "syncs", "names")),
     *((scene, group, Fault.KILL) for scene in RESUMES for group in ("writes", "syncs")),
     *((scene, group, Fault.EIO) for scene in RESUMES if SCENES[scene].keyed for group in ("writes", "syncs")),

@@ -33,8 +33,8 @@ from loader.checkpoint.entries import (
 from loader.checkpoint.filesystem import LocalFilesystem
 from loader.checkpoint.ledger import DamagedLogError, Ledger
 from loader.checkpoint.ranges import Ranges
-from loader.checkpoint.salvage import BeyondRepairError, Gap, records_max_of
-from loader.checkpoint.scan import fold, scan
+from loader.checkpoint.salvage import BeyondRepairError, Gap, pieces, records_max_of
+from loader.checkpoint.scan import READ_BYTES, fold, scan
 from loader.errors import DiskError, InputChangedError, LockedError, UsageError
 from loader.outcomes import Settlement
 from loader.repairing import Repaired, Sound, repair
@@ -653,3 +653,11 @@ def test_records_resolved_and_allowed_again_behind_the_gap_are_sent_in_the_new_l
     view = fold(load.log).batch(1)
     assert view is not None
     assert view.sent == lines_of(1)
+
+
+def test_space_that_was_allocated_ahead_is_no_gap_however_much_there_is(load: Load) -> None:
+    load.write([load.head, load.opened, load.cut(1)])
+    content = load.log.read_bytes() + bytes(2 * READ_BYTES)
+    found = list(pieces(lambda offset, size: content[offset : offset + size]))
+    assert not any(isinstance(piece, Gap) for piece in found)
+    assert len(found) == 3
