@@ -5,16 +5,25 @@ And what a run could not test is said aloud at its end.
 
 from __future__ import annotations
 
+import pytest
+
 from tests.canary import (
     _directories_of_no_single_test,
     pytest_configure,
     pytest_runtest_makereport,
 )
-from tests.crash.strace import pytest_terminal_summary
+from tests.crash import strace
+from tests.shares import pytest_runtest_teardown, summarise
 
 __all__ = [
     "_directories_of_no_single_test",
     "pytest_configure",
     "pytest_runtest_makereport",
-    "pytest_terminal_summary",
+    "pytest_runtest_teardown",
 ]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was not tested, and what the rest took."""
+    strace.pytest_terminal_summary(terminalreporter)
+    summarise(terminalreporter)

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests import canary
+from tests import canary, shares
 from tests.crash import oracle
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -284,6 +284,7 @@ class Killer:
             os.kill(process.pid, signal.SIGKILL)
         killed = process.wait() == -signal.SIGKILL
         self.kills += killed
+        shares.count("kills", killed)
         return killed
 
 

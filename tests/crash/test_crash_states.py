@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from tests import shares
 from tests.crash.crash_states import (
     LOADS,
     LOG,
@@ -50,6 +51,7 @@ def test_no_crash_of_a_load_breaks_a_promise(load: str) -> None:
     for fault in faults_of(load):
         checked.run(load, fault, thin=True, at_most=AT_MOST)
     spent = time.perf_counter() - began
+    shares.count("states", checked.states)
     print(
         f"{load}: {checked.states:,} states ({sound:,} without a fault), {checked.recoveries:,} different"
         f" disks, {checked.states / spent:,.0f} states/s"
@@ -94,6 +96,7 @@ def test_damage_before_what_was_synced_is_named_by_its_offset_and_never_skipped(
             if rotten != content:
                 hit += 1
                 assert read_damage(rotten) == offset, f"{load}, moment {moment.number}, frame at {offset}"
+    shares.count("damaged logs", hit)
     print(f"{load}: {hit:,} damaged logs")
     assert hit > 500
 
@@ -112,6 +115,7 @@ def test_a_wrong_log_is_found_out(
             checked.breaches.append(str(error))
         if checked.breaches:
             print(checked.breaches[0])
+            shares.count("wrong logs seen")
             return
     pytest.fail(f"{wrong.__name__} breaks no promise that these states see")
 

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from tests import shares
 from tests.crash import oracle, strace
 from tests.crash.harness import BATCH, Crm, Desk, Finished, sandbox, wait_until_still, write_leads
 from tests.crash.launcher import Loaders, launched
@@ -236,6 +237,7 @@ def fault_at_each_call(stage: Stage, group: str, fault: Fault) -> None:
         except AssertionError as error:
             wrong.append(f"{fault} at {aim}: exit {finished.exit_code}\n{finished.stderr}\n{error}")
         shutil.rmtree(strike.traces)
+    shares.count("faults at system calls", len(met))
     print(f"{len(met)} of {len(aims)} calls met {fault}")
     assert not wrong, f"{len(wrong)} of {len(aims)} faults\n\n" + "\n\n".join(wrong)
     # The tasks of a load may meet in another order: two syncs become one, a batch leaves before another ends.

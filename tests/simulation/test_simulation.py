@@ -19,6 +19,7 @@ from typing import Final
 
 import pytest
 
+from tests import shares
 from tests.log_reader import standing_of
 from tests.simulation.oracle import breaches_of
 from tests.simulation.plan import Deed, Fall, Kind, Mode, Storm, plan_of
@@ -91,6 +92,7 @@ def play_all(seeds: range) -> Counter[str]:
     for seed in seeds:
         count(seen, played(seed))
     seconds = time.process_time() - began
+    shares.count("seeds", len(seeds))
     print(f"\nseeds {seeds.start} to {seeds.stop - 1}: {seconds:.1f} s")
     print("  " + ", ".join(f"{name} {seen[name]:,}" for name in sorted(seen)))
     return seen

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import shares
 from tests.wrong_versions.versions import WRONG_VERSIONS, WrongVersion
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,3 +78,4 @@ def test_a_wrong_version_is_seen(copy: Path, wrong: WrongVersion) -> None:
     assert done.returncode == TESTS_FAILED, (
         f"nobody saw that {wrong.name}\n{done.stdout[-3000:]}{done.stderr[-1000:]}"
     )
+    shares.count("wrong versions seen")
