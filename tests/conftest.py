@@ -6,6 +6,7 @@ And what a run could not test is said aloud at its end.
 from __future__ import annotations
 
 import pytest
+from hypothesis import Phase, settings
 
 from tests.canary import (
     _directories_of_no_single_test,
@@ -14,6 +15,9 @@ from tests.canary import (
 )
 from tests.crash import strace
 from tests.shares import pytest_runtest_teardown, summarise
+
+settings.register_profile("first-failure", phases=[Phase.explicit, Phase.generate])
+"""For a run that only asks whether a mistake is seen: the smallest example of it is nobody's question."""
 
 __all__ = [
     "_directories_of_no_single_test",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import textwrap
 import traceback
@@ -14,6 +15,8 @@ from loader.report.text import printable
 
 WIDTH = 98
 LINES_MAX = 16
+_COMMAND = re.compile(r"\bloader [a-z]+ \S+")
+_UNBROKEN = "\0"
 
 
 def tell(error: BaseException, *, debug: bool = False) -> int:
@@ -48,14 +51,17 @@ def screen(what: str, *, why: str = "", hint: str = "") -> list[str]:
 
 
 def _wrapped(line: str, *, first: str = "  ") -> list[str]:
-    return textwrap.wrap(
-        printable(line),
+    # A command is there to be copied: its line breaks before it, not inside it.
+    held = _COMMAND.sub(lambda command: command.group().replace(" ", _UNBROKEN), printable(line))
+    parts = textwrap.wrap(
+        held,
         WIDTH,
         initial_indent=first,
         subsequent_indent="  ",
         break_on_hyphens=False,
         break_long_words=True,
     )
+    return [part.replace(_UNBROKEN, " ") for part in parts]
 
 
 def _defect(error: BaseException) -> list[str]:

@@ -28,6 +28,16 @@ def test_a_loader_error_is_shown_as_promised(capsys: pytest.CaptureFixture[str])
     )
 
 
+@pytest.mark.parametrize("length", range(40, 80))
+def test_a_command_to_copy_stands_on_one_line(length: int, capsys: pytest.CaptureFixture[str]) -> None:
+    load = "/" + "a" * (length - 1)
+    errors.tell(UsageError("x", hint=f"Finish it first: loader resume {load}, then loader resolve {load}"))
+    said = capsys.readouterr().err.splitlines()
+    assert any(f"loader resume {load}," in line for line in said), said
+    assert any(f"loader resolve {load}" in line for line in said), said
+    assert max(map(len, said)) <= errors.WIDTH
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [

@@ -45,6 +45,11 @@ class Finished:
     stderr: str
     seconds: float
 
+    @property
+    def said(self) -> str:
+        """What stands on stderr, wherever its lines break."""
+        return " ".join(self.stderr.split())
+
     def ended(self, *codes: int) -> Finished:
         """Self, where it ended with one of these codes; what it said, where not."""
         assert self.exit_code in codes, f"exit {self.exit_code}, expected {codes}:\n{self.stderr}"

@@ -63,10 +63,9 @@ def desk_at(place: Path, crm: Crm, *, load_dir: Path | None = None) -> Desk:
 
 def says_what_to_do(finished: Finished, *words: str) -> None:
     finished.ended(2, 7, 9)
-    assert "error: " in finished.stderr, finished.stderr
-    unwrapped = " ".join(finished.stderr.split())
+    assert "error: " in finished.said, finished.stderr
     for word in words:
-        assert word in unwrapped, finished.stderr
+        assert word in finished.said, finished.stderr
 
 
 def nothing_was_sent(crm: Crm) -> None:

@@ -261,7 +261,7 @@ def says_what_to_do(finished: Finished) -> None:
     error = next((number for number, line in enumerate(lines) if line.startswith("error: ")), None)
     assert error is not None, "no error is named"
     assert len(lines) - error >= 2, "the error does not say why and what to do"
-    assert "loader " in finished.stderr or "same command" in finished.stderr, "nothing to type is named"
+    assert "loader " in finished.said or "same command" in finished.stderr, "nothing to type is named"
 
 
 def check_the_rest(stage: Stage, number: int) -> None:

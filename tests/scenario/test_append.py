@@ -55,7 +55,7 @@ def refused(desk: Desk, *command: str, stdin: Path | None = None) -> str:
     finished = desk.run(command, stdin).ended(8)
     finished.is_one_screen()
     assert "--append" in finished.stderr, finished.stderr
-    assert "Nothing was sent" in finished.stderr
+    assert "Nothing was sent" in finished.said
     assert desk.crm.database.calls == calls
     assert (desk.load_dir / "checkpoint.log").read_bytes() == log
     return finished.stderr

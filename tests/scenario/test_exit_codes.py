@@ -163,7 +163,7 @@ def test_a_signal_stops_sends_drains_answers_and_leaves_a_load_to_resume(
         desk.resume().ended(0)
         assert desk.judge() == {"inserted": COUNT}
         assert crm.database.records_taken == COUNT
-        assert "loader resume" in stopped.stderr, "the screen does not say what to type next"
+        assert "loader resume" in stopped.said, "the screen does not say what to type next"
 
 
 def test_a_second_signal_stops_at_once_and_the_log_is_still_valid(tmp_path: Path) -> None:

@@ -213,14 +213,14 @@ def test_an_empty_file_is_a_finished_load_of_nothing(desk: Desk) -> None:
 
 def test_the_null_device_is_an_empty_input(desk: Desk) -> None:
     finished = desk.load(os.devnull).ended(0)
-    assert "accounts for every line" in finished.stderr
+    assert "accounts for every line" in finished.said
 
 
 def test_a_file_of_blank_lines_holds_no_record_and_the_summary_counts_them(desk: Desk) -> None:
     desk.input.write_bytes(b"\n" * 30_000 + b"\r\n \t\n\x0b\x0c\n  ")
     finished = desk.load().ended(0)
     assert desk.judge() == {}
-    assert "30,004 blank lines" in finished.stderr
+    assert "30,004 blank lines" in finished.said
     assert desk.crm.database.insert_calls == 0
 
 
@@ -613,8 +613,8 @@ def test_a_resolver_that_fails_for_a_while_costs_time_and_no_record(desk: Desk) 
     address = f"http://localhost:{port}"
     command = desk.load_command()
     finished = desk.run([address if each == desk.crm.url else each for each in (*command, "-v")]).ended(0)
-    assert "not applied, no connection" in finished.stderr
-    assert "the host name cannot be resolved" in finished.stderr
+    assert "not applied, no connection" in finished.said
+    assert "the host name cannot be resolved" in finished.said
     assert desk.judge() == {"inserted": 1_500}
     assert desk.crm.database.records_taken == 1_500
     told = lookups.read_text().split()

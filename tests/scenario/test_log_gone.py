@@ -59,7 +59,7 @@ def goes_on(desk: Desk) -> None:
 
 def test_a_deleted_log_is_put_back_with_the_answers_that_came_after(desk: Desk) -> None:
     stopped = load_and(desk, Path.unlink)
-    assert "was deleted during the load" in stopped.stderr
+    assert "was deleted during the load" in stopped.said
     assert named(f"loader resume {desk.load_dir}", stopped)
     assert (desk.load_dir / "checkpoint.log").stat().st_mode & 0o777 == 0o600
     assert not list(desk.load_dir.glob("*rescued*"))
@@ -80,7 +80,7 @@ def test_a_log_that_was_replaced_is_kept_beside_what_replaced_it(desk: Desk) -> 
 
     stopped = load_and(desk, replace)
     log, rescued = desk.load_dir / "checkpoint.log", desk.load_dir / "checkpoint.log.rescued-1"
-    assert "was replaced during the load" in stopped.stderr
+    assert "was replaced during the load" in stopped.said
     assert log.read_bytes() == b"something else"
     commands = (f"mv {log} {log}.other", f"mv {rescued} {log}", f"loader resume {desk.load_dir}")
     assert all(named(command, stopped) for command in commands)
@@ -92,7 +92,7 @@ def test_a_log_that_was_replaced_is_kept_beside_what_replaced_it(desk: Desk) -> 
 def test_a_load_directory_that_was_moved_goes_on_where_it_is(desk: Desk) -> None:
     elsewhere = desk.directory / "elsewhere"
     stopped = load_and(desk, lambda log: log.parent.rename(elsewhere))
-    assert "was moved during the load" in stopped.stderr
+    assert "was moved during the load" in stopped.said
     assert named(f"loader resume {elsewhere}", stopped)
     assert not (desk.load_dir / "checkpoint.log").exists(), "two logs of one load"
     desk.load_dir = elsewhere

@@ -56,8 +56,8 @@ def stops_at_the_damage(desk: Desk) -> None:
     load_dir = str(desk.load_dir)
     for command in (desk.load_command(), ["resume", load_dir], ["status", load_dir], ["results", load_dir]):
         said = desk.run(command).ended(9)
-        assert "is damaged at byte" in said.stderr
-        assert "loader repair" in said.stderr
+        assert "is damaged at byte" in said.said
+        assert "loader repair" in said.said
     assert desk.crm.database.calls == calls
 
 
@@ -74,8 +74,8 @@ def test_with_a_key_a_repaired_load_ends_with_each_record_once(tmp_path: Path, k
             stops_at_the_damage(desk)
         calls = crm.database.calls
         said = desk.run(["repair", str(desk.load_dir)]).ended(4)
-        assert "in doubt" in said.stderr
-        assert f"loader resume {desk.load_dir}" in said.stderr
+        assert "in doubt" in said.said
+        assert f"loader resume {desk.load_dir}" in said.said
         assert said.stdout == b""
         assert crm.database.calls == calls, "a repair sends nothing"
         desk.resume().ended(0)
@@ -95,7 +95,7 @@ def test_without_a_key_a_repaired_load_doubles_nothing_and_holds_what_it_cannot_
         killed(desk, seed)
         damage(desk, kind, seed)
         said = desk.run(["repair", str(desk.load_dir)]).ended(4)
-        assert f"loader resolve {desk.load_dir}" in said.stderr
+        assert f"loader resolve {desk.load_dir}" in said.said
         desk.resume().ended(4)
         desk.judge(held_max=RECORDS // 2)
         assert crm.database.records_taken <= RECORDS, "what may have been applied is not sent again"
@@ -115,11 +115,11 @@ def test_a_piped_load_is_repaired_with_the_same_bytes_and_with_no_others(tmp_pat
         repair = ["repair", str(desk.load_dir)]
         refused = desk.run(repair).ended(8)  # its stdin is empty
         refused.is_one_screen()
-        assert "... | loader repair" in refused.stderr
+        assert "... | loader repair" in refused.said
         assert log.read_bytes() == bytes(content)
         said = desk.run(repair, stdin=source)
         said.ended(0)
-        assert "read again" in said.stderr
+        assert "read again" in said.said
         desk.load("-", stdin=source).ended(0)
         assert desk.judge(piped=True) == {"inserted": 1_000}
 

@@ -40,7 +40,7 @@ def test_by_a_persons_word_each_record_is_there_once(tmp_path: Path) -> None:
     with sandbox(tmp_path, *LOSSES) as crm:
         desk = desk_at(tmp_path, crm)
         stopped = desk.load().ended(4)
-        assert "loader resolve" in stopped.stderr
+        assert "loader resolve" in stopped.said
         doubtful, held = in_doubt(desk), there(desk)
         applied = [line for line in doubtful if line in held]
         missing = [line for line in doubtful if line not in held]
@@ -50,7 +50,7 @@ def test_by_a_persons_word_each_record_is_there_once(tmp_path: Path) -> None:
         desk.run([*resolve, "applied", "--lines", written(applied)]).ended(4)
         assert in_doubt(desk) == missing
         word = desk.run([*resolve, "not-applied"]).ended(3)
-        assert f"loader resume {desk.load_dir}" in word.stderr
+        assert f"loader resume {desk.load_dir}" in word.said
         assert in_doubt(desk) == []
         code = 4
         while code == 4:  # what is sent again may fall in doubt again
@@ -73,7 +73,7 @@ def test_when_all_were_applied_the_load_is_complete_at_once(tmp_path: Path) -> N
         desk.run(["resolve", str(desk.load_dir), "--as", "applied"]).ended(0)
         assert desk.judge() == {"inserted": COUNT}
         again = desk.load().ended(0)
-        assert "nothing was sent" in again.stderr
+        assert "nothing was sent" in again.said
         assert crm.database.calls == calls
 
 
@@ -109,8 +109,8 @@ def test_a_key_that_is_not_unique_settles_each_doubt_by_asking(tmp_path: Path) -
     with sandbox(tmp_path, *LOSSES) as crm:
         desk = desk_at(tmp_path, crm, "--key", "Email")
         finished = desk.load().ended(0)
-        assert "not known to be unique" in finished.stderr
-        assert "applied nothing later" in finished.stderr
+        assert "not known to be unique" in finished.said
+        assert "applied nothing later" in finished.said
         assert desk.judge() == {"inserted": COUNT}
         assert json.loads((desk.load_dir / "summary.json").read_bytes())["absent"] > 0
 

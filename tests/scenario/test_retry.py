@@ -68,7 +68,7 @@ def test_mended_records_are_loaded_and_run_twice_they_are_not_doubled(desk: Desk
     assert companies(desk.crm) == [f"bad {n}" for n in range(1, 6)]
     calls = desk.crm.database.calls
     again = retry(desk).ended(0)
-    assert "nothing to retry" in again.stderr
+    assert "nothing to retry" in again.said
     assert desk.crm.database.calls == calls
     assert not (desk.load_dir / "retry-2").exists()
 
@@ -132,7 +132,7 @@ def test_a_stopped_retry_goes_on_and_its_file_may_not_change_meanwhile(tmp_path:
         mend(desk.load_dir, [b'{"Last_Name":"other"}\n', *lines[1:]])
         calls = crm.database.calls
         refused = retry(desk).ended(8)
-        assert "put it back" in refused.stderr
+        assert "put it back" in refused.said
         assert "--new" not in refused.stderr, "that would insert records twice"
         assert crm.database.calls == calls
         mend(desk.load_dir, lines)
@@ -159,7 +159,7 @@ def test_an_empty_file_and_a_missing_one(desk: Desk) -> None:
     rejected(desk.load_dir).unlink()
     missing = retry(desk).ended(2)
     missing.is_one_screen()
-    assert "does not exist" in missing.stderr
+    assert "does not exist" in missing.said
     retry(desk, desk.directory / "no-such-load").ended(2).is_one_screen()
     assert desk.crm.database.calls == calls
     assert not (desk.load_dir / "retry-1").exists()
@@ -175,7 +175,7 @@ def test_a_load_that_is_not_finished_is_finished_first(tmp_path: Path) -> None:
         desk.said(process).ended(143)
         refused = retry(desk).ended(2)
         refused.is_one_screen()
-        assert "is not finished" in refused.stderr
+        assert "is not finished" in refused.said
 
 
 def test_records_that_were_loaded_by_hand_are_not_loaded_again(desk: Desk) -> None:
@@ -185,7 +185,7 @@ def test_records_that_were_loaded_by_hand_are_not_loaded_again(desk: Desk) -> No
     by_hand.load().ended(3)
     calls = desk.crm.database.calls
     refused = retry(desk).ended(2)
-    assert "has been loaded already" in refused.stderr
+    assert "has been loaded already" in refused.said
     assert desk.crm.database.calls == calls
     assert companies(desk.crm) == ["bad 1"]
 

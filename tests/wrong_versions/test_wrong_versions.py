@@ -19,6 +19,7 @@ from tests.wrong_versions.versions import WRONG_VERSIONS, WrongVersion
 
 ROOT = Path(__file__).resolve().parents[2]
 LEAST = 25
+FLAGS = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-profile", "first-failure")
 TESTS_FAILED = 1
 """pytest's exit code; any other than this and 0 says that the tests did not run."""
 
@@ -40,7 +41,7 @@ def verdict(root: Path, tests: tuple[str, ...]) -> subprocess.CompletedProcess[s
     """Those tests, run on the copy."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests],
+        [sys.executable, "-m", "pytest", *FLAGS, *tests],
         cwd=root,
         # A change in the same second and of the same size must not meet the old bytecode.
         env={**kept, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1", "MACHINE_EXAMPLES": "200"},
@@ -64,7 +65,7 @@ def test_the_right_version_passes_all_their_tests(copy: Path) -> None:
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("wrong", WRONG_VERSIONS, ids=lambda one: one.name)
 def test_a_wrong_version_is_seen(copy: Path, wrong: WrongVersion) -> None:
     path = copy / "loader" / wrong.file
