@@ -24,6 +24,10 @@ DOUBLE_DIGITS: Final = 16
 """Digits before the decimal point of a currency or a decimal."""
 DOUBLE_DECIMALS: Final = 9
 PERCENT_DIGITS: Final = 5
+PARTICIPANTS_MAX: Final = 50
+"""Of an event (insert-records page, LIMIT_EXCEEDED)."""
+SUBFORM_ROWS_MAX: Final = 100
+"""Rows of a custom subform (subforms page)."""
 
 # What the metadata gives as the length of kinds whose length the insert-records page does not name
 # (field metadata of a Leads module).
@@ -122,6 +126,15 @@ _JSON_TYPE: Final = MappingProxyType(
 )
 
 
+class Option(msgspec.Struct, frozen=True, gc=False):
+    """One option of a picklist."""
+
+    value: str
+    """What the API takes and stores (`actual_value`)."""
+    shown: str = ""
+    """What people see (`display_value`), where that is another word."""
+
+
 class Field(msgspec.Struct, frozen=True):
     """One field of a module, as its metadata describes it."""
 
@@ -141,6 +154,38 @@ class Field(msgspec.Struct, frozen=True):
     """Of a unique field: "A" and "a" are two values."""
     external: bool = False
     """An external id: unique by its nature."""
+    options: tuple[Option, ...] = ()
+    """Of a picklist; the API takes new ones too, unless `closed`."""
+    closed: bool = False
+    """The API takes the options alone (the insert-records page names the possible values)."""
+    module: str = ""
+    """Of a lookup or a multi-select lookup: API name of the module that it refers to; empty: not known."""
+    link: str = ""
+    """Of a multi-select or multi-user lookup: the member of each item that holds the object with the id."""
+    subfields: tuple[Field, ...] = ()
+    """Of a subform: the fields of its rows; empty: not known, and rows are checked as objects alone."""
+    items_max: int | None = None
+    """Of an array: how many items it takes; None: no limit is known."""
+
+
+class Pipeline(msgspec.Struct, frozen=True):
+    """A pipeline of deals, and the stages that it contains (layouts metadata, `maps`)."""
+
+    name: str
+    stages: tuple[str, ...]
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """A layout of a module: what it holds and what it demands of the records that name it."""
+
+    id: str
+    name: str = ""
+    fields: tuple[str, ...] = ()
+    """API names; what a record of this layout gives for any other field is ignored by the API."""
+    required: tuple[str, ...] = ()
+    """API names; demanded only of records that name this layout (insert-records page, Layout)."""
+    pipelines: tuple[Pipeline, ...] = ()
+    """Of deals; empty: pipelines are not enabled, or not known."""
 
 
 class Module(msgspec.Struct, frozen=True, dict=True):
@@ -148,6 +193,8 @@ class Module(msgspec.Struct, frozen=True, dict=True):
 
     api_name: str
     fields: tuple[Field, ...]
+    layouts: tuple[Layout, ...] = ()
+    """Empty: not known."""
 
     def __post_init__(self) -> None:
         by_name = {field.api_name: field for field in self.fields}
@@ -181,15 +228,15 @@ class Module(msgspec.Struct, frozen=True, dict=True):
         """
         if self.field(api_name) is None:
             new = Field(api_name, FieldType.TEXT, JsonType.STRING, TEXT_LENGTH, unique=True, external=True)
-            return Module(self.api_name, (*self.fields, new))
+            return msgspec.structs.replace(self, fields=(*self.fields, new))
         return self._with(api_name, unique=True, external=True)
 
     def _with(self, api_name: str, **changes: bool) -> Module:
         if self.field(api_name) is None:
             raise KeyError(api_name)
-        return Module(
-            self.api_name,
-            tuple(
+        return msgspec.structs.replace(
+            self,
+            fields=tuple(
                 msgspec.structs.replace(field, **changes) if field.api_name == api_name else field
                 for field in self.fields
             ),

@@ -9,6 +9,9 @@ import msgspec
 # The API's own codes (insert-records page, "Possible Errors").
 INVALID_DATA: Final = "INVALID_DATA"
 MANDATORY_NOT_FOUND: Final = "MANDATORY_NOT_FOUND"
+DEPENDENT_FIELD_MISSING: Final = "DEPENDENT_FIELD_MISSING"
+DEPENDENT_MISMATCH: Final = "DEPENDENT_MISMATCH"
+LIMIT_EXCEEDED: Final = "LIMIT_EXCEEDED"
 # Codes of lines that no API would have read.
 NOT_JSON: Final = "NOT_JSON"
 NOT_AN_OBJECT: Final = "NOT_AN_OBJECT"
@@ -28,3 +31,7 @@ class Problem(msgspec.Struct, frozen=True, gc=False):
     maximum_length: int | None = None
     path: str = ""
     """Where, below the record: `Email`, `Tag[0].name`."""
+    api_message: str = ""
+    """The API's own words for it, where they are not the usual ones of the code."""
+    dependee: str = ""
+    """Of a dependent field: API name of the field that it depends on."""
