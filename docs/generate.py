@@ -6,12 +6,13 @@ With --check nothing is written, and the exit code says whether a page is stale.
 from __future__ import annotations
 
 import sys
+import textwrap
 from pathlib import Path
 
 import click
 
 from loader.cli.main import COMMANDS, loader
-from loader.wire.codes import CODES
+from loader.wire.codes import CODES, CodeFacts, ForCall, ForRecord
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTE = "<!-- Made by docs/generate.py; change the code, not this page. -->"
@@ -34,24 +35,56 @@ def command_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+_ABOUT_CODES = (
+    "What a code means for the record that it is given to, and for a call that is refused with it as a whole."
+    " A code that is not on this page leaves its records in doubt: it is never taken for a yes or a no. The"
+    " words of a message decide nothing, and neither does the HTTP status where there is an answer for each"
+    " record.",
+    "*record*: an item of `data[]`, one for each record; also under HTTP 207, where others of the call were"
+    " inserted. *one item*: the only item of `data[]`, for the whole call. *bare*: an object without `data`."
+    " Old versions leave `json_path` out and put a duplicate's id into `details.id`; `details` may be an"
+    " object or a list of them.",
+)
+_FOR_RECORD = {
+    ForRecord.INSERTED: "inserted",
+    ForRecord.DUPLICATE: "duplicate: not inserted, another record has the value",
+    ForRecord.REJECTED: "rejected",
+    ForRecord.LOCKED: "tried again, then rejected",
+    ForRecord.IN_DOUBT: "in doubt",
+}
+_FOR_CALL = {
+    ForCall.RENEW_TOKEN: "nothing was applied; a new access token, and the call is sent again",
+    ForCall.STOP_CREDENTIALS: "nothing was applied; the load stops, exit 6",
+    ForCall.STOP_CONFIGURATION: "nothing was applied; the load stops, exit 2",
+    ForCall.HALVE: "nothing was applied; smaller calls find the record that causes it",
+    ForCall.PUSHED_BACK: "nothing was applied; the call waits and is sent again",
+    ForCall.IN_DOUBT: "all of its records are in doubt",
+}
+
+
 def codes_page() -> str:
     """Every code that a record or a call can meet."""
-    rows = [
-        f"| `{code}` | {facts.record.name.lower().replace('_', ' ')} | {facts.advice} |"
-        for code, facts in CODES.items()
-    ]
     head = [
         "# Codes",
-        "",
         NOTE,
-        "",
-        "What a code means for the record that it is given to. A code that is not in this table leaves its",
-        "record in doubt: it is never taken for a yes or a no.",
-        "",
-        "| code | the record is | what to do |",
-        "|---|---|---|",
+        *(textwrap.fill(paragraph, 118) for paragraph in _ABOUT_CODES),
     ]
-    return "\n".join([*head, *rows]) + "\n"
+    return "\n\n".join([*head, *map(_code, CODES.values())]) + "\n"
+
+
+def _code(facts: CodeFacts) -> str:
+    seen = facts.seen
+    rows = [
+        ("HTTP status", ", ".join(map(str, seen.statuses))),
+        ("shape", ", ".join(seen.shapes)),
+        ("messages", "<br>".join(seen.messages)),
+        ("details", ", ".join(f"`{name}`" for name in seen.details)),
+        ("the record is", _FOR_RECORD[facts.record]),
+        ("a call refused with it", _FOR_CALL[facts.call] if seen.statuses else ""),
+        ("what to do", facts.advice),
+    ]
+    body = "\n".join(f"| {name} | {words} |" for name, words in rows if words)
+    return f"## {facts.code}\n\n| | |\n|---|---|\n{body}"
 
 
 def main() -> int:

@@ -9,15 +9,17 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from loader.checkpoint import scan
-from loader.checkpoint.entries import FORMAT_VERSION, Head
+from loader.checkpoint.entries import FORMAT_VERSION, Head, NewerLoaderError
 from loader.checkpoint.ledger import Ledger
 from loader.checkpoint.log import CheckpointLog, Opening
 from loader.errors import DiskError, UsageError
 from loader.settings import LoadSettings, Target, Threshold
+from loader.wire.options import InsertOptions, OptionError
 
 
 def log_path(load_dir: Path) -> Path:
@@ -59,6 +61,7 @@ def create(settings: LoadSettings, opening: Opening, *, organisation: str) -> Ch
         options={
             "accounts_url": settings.target.accounts_url,
             "pace": msgspec.json.encode(_pace_of(settings)).decode(),
+            **_options_of(settings),
         },
         input=opening.input,
         stamp=settings.stamp,
@@ -89,6 +92,83 @@ def _pace_of(settings: LoadSettings) -> _Pace:
     return _Pace(**{name: getattr(settings, name) for name in _Pace.__struct_fields__})
 
 
+_OPTIONS: Final = {
+    "trigger": "--trigger",
+    "lar_id": "--lar-id",
+    "apply_feature": "--apply-feature",
+    "skip_feature": "--skip-feature",
+    "external": "--external",
+    "layout_id": "--layout-id",
+    "approval_mode": "--approval-mode",
+}
+"""Keys of HEAD's options that say what each record meets in the CRM, and their flags. They stay as they are:
+with others, half of the records would get other automations."""
+_NO_TRIGGER = "none"
+
+
+def _options_of(settings: LoadSettings) -> dict[str, str]:
+    """Those that are set, as they are typed."""
+    options = settings.options
+    told = {
+        "trigger": "" if options.trigger is None else ",".join(options.trigger) or _NO_TRIGGER,
+        "lar_id": options.lar_id,
+        "apply_feature": ",".join(options.apply_features),
+        "skip_feature": ",".join(options.skip_features),
+        "external": ",".join(options.external),
+        "layout_id": settings.layout_id,
+        "approval_mode": "true" if settings.approval_mode else "",
+    }
+    return {key: words for key, words in told.items() if words}
+
+
+def with_recorded_options(head: Head, settings: LoadSettings) -> LoadSettings:
+    """The settings with the options that the load began with; what is not said now is taken over.
+
+    Raises:
+        UsageError: something else is said now.
+        DiskError: a newer loader has recorded them.
+    """
+    now = _options_of(settings)
+    for key, words in now.items():
+        before = head.options.get(key, "")
+        if words != before:
+            raise _other_load(settings, _OPTIONS[key], before, words)
+    return _with_options(settings, head)
+
+
+def told(settings: LoadSettings) -> str:
+    """The options that are set, as flags."""
+    words = _options_of(settings)
+    return " ".join(
+        _OPTIONS[key] if key == "approval_mode" else f"{_OPTIONS[key]} {words[key]}" for key in words
+    )
+
+
+def _with_options(settings: LoadSettings, head: Head) -> LoadSettings:
+    told = head.options
+
+    def words_of(key: str) -> tuple[str, ...]:
+        return tuple(filter(None, told.get(key, "").split(",")))
+
+    trigger = words_of("trigger")
+    try:
+        options = InsertOptions(
+            trigger=None if not trigger else () if trigger == (_NO_TRIGGER,) else trigger,
+            lar_id=told.get("lar_id", ""),
+            apply_features=words_of("apply_feature"),
+            skip_features=words_of("skip_feature"),
+            external=words_of("external"),
+        )
+    except OptionError as error:
+        raise NewerLoaderError(f"an option that it cannot use: {error}") from None
+    return msgspec.structs.replace(
+        settings,
+        options=options,
+        layout_id=told.get("layout_id", ""),
+        approval_mode="approval_mode" in told,
+    )
+
+
 def set_aside(load_dir: Path) -> None:
     """Rename a load directory, so that nothing of it is lost and a load can begin in its place."""
     if not load_dir.exists():
@@ -116,11 +196,15 @@ def require_same_target(head: Head, settings: LoadSettings) -> None:
     )
     for what, before, now in told:
         if before != now:
-            raise UsageError(
-                f"{settings.load_dir} belongs to another load",
-                why=f"its {what} is {before or 'not set'}; this one's is {now or 'not set'}",
-                hint="Give this load a directory of its own with --load-dir, or start over with --new.",
-            )
+            raise _other_load(settings, what, before, now)
+
+
+def _other_load(settings: LoadSettings, what: str, before: object, now: object) -> UsageError:
+    return UsageError(
+        f"{settings.load_dir} belongs to another load",
+        why=f"its {what} is {before or 'not set'}; this one's is {now or 'not set'}",
+        hint="Give this load a directory of its own with --load-dir, or start over with --new.",
+    )
 
 
 def require_same_organisation(head: Head, settings: LoadSettings, *, organisation: str) -> None:
@@ -153,7 +237,7 @@ def recorded_settings(load_dir: Path) -> LoadSettings:
     if head is None:
         raise no_load(load_dir)
     pace = msgspec.json.decode(head.options.get("pace", "{}"), type=_Pace)
-    return LoadSettings(
+    settings = LoadSettings(
         input=head.input.name,
         load_dir=load_dir,
         target=Target(head.module, head.api_url, head.options.get("accounts_url", "")),
@@ -164,6 +248,7 @@ def recorded_settings(load_dir: Path) -> LoadSettings:
         check=head.check,
         **msgspec.structs.asdict(pace),
     )
+    return _with_options(settings, head)
 
 
 def no_load(load_dir: Path) -> UsageError:

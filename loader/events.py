@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from loader.outcomes import ErrorCount, Outcome
+from loader.outcomes import ErrorCount, Outcome, RecordOutcome
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -66,6 +66,8 @@ class BatchAnswered(Event, frozen=True, gc=False):
     """Of `inserted`."""
     errors: Sequence[ErrorCount] = ()
     """The rejected ones by code and field."""
+    refused: Sequence[RecordOutcome] = ()
+    """The rejected ones, each with its reason."""
 
 
 class BatchRefused(Event, frozen=True, gc=False):

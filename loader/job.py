@@ -21,9 +21,9 @@ from loader.connection import connect, require_same_data_centre, steady_time
 from loader.errors import (
     LoaderError,
 )
-from loader.events import Observer
+from loader.events import Observer, Warned
 from loader.run import Finished, Parts, Run
-from loader.rungs import rung_of
+from loader.rungs import require_layout, rung_of
 from loader.settings import Credentials, LoadSettings
 from loader.signals import StoppedError, StopSignals
 from loader.source.streams import open_input
@@ -84,6 +84,7 @@ async def _load(
         if log is not None:
             stack.callback(log.close)
             directory.require_same_target(_head(log), settings)
+            settings = _taken_over(_head(log), settings, observe)
         elif only_doubts:
             raise directory.no_load(settings.load_dir)
         stream = await stack.enter_async_context(await open_input(settings.input))
@@ -95,6 +96,7 @@ async def _load(
         line = await stack.enter_async_context(connect(settings, credentials(), observe))
         facts = await preflight.ask(line.service, settings.target.module, observe=observe)
         require_same_data_centre(settings.target, line.tokens.api_domain)
+        require_layout(settings, facts)
         rung = rung_of(settings, facts, observe)
         opening = Opening(recall.recorded(identity), steady_time() + facts.clock_offset_s, facts.user_id)
         if log is None:
@@ -119,6 +121,14 @@ async def _nothing_left(log: CheckpointLog, settings: LoadSettings, observe: Obs
         await Recorder(log, observe).seal(ledger.latest_at)
         await anyio.to_thread.run_sync(publish, settings, summary_of(ledger, settings), observe)
     return Finished(summary_of(ledger, settings), None)
+
+
+def _taken_over(head: Head, settings: LoadSettings, observe: Observer) -> LoadSettings:
+    """With the options that the load began with; said aloud where the command did not name them."""
+    whole = directory.with_recorded_options(head, settings)
+    if whole != settings:
+        observe(Warned(f"this load goes on with the options that it began with: {directory.told(whole)}"))
+    return whole
 
 
 def _head(log: CheckpointLog) -> Head:

@@ -6,7 +6,8 @@ What the credentials may not read is no fault: the built-in schema serves, and t
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 import msgspec
 
@@ -15,8 +16,9 @@ from loader.delivery.policy import Stop
 from loader.delivery.refusals import stop_error
 from loader.errors import UsageError
 from loader.events import Observer, Warned
-from loader.schema.fields import Module
-from loader.schema.metadata import module_from_metadata
+from loader.schema.fields import FieldType, Module
+from loader.schema.layouts import layouts_from_metadata, with_layouts
+from loader.schema.metadata import MetadataError, module_from_metadata, with_subfields
 from loader.schema.modules import standard_module
 from loader.throttle.gate import Gate
 from loader.wire import replies, requests
@@ -46,6 +48,10 @@ class Preflight(msgspec.Struct, frozen=True):
     """Empty: the credentials may not say."""
     clock_offset_s: float
     """Server's clock minus ours."""
+    edition: str = ""
+    """In the API's own word; empty: the credentials may not say."""
+    licences: int | None = None
+    """User licences; None: the credentials may not say."""
 
 
 async def ask(service: Service, module_name: str, *, observe: Observer) -> Preflight:
@@ -58,6 +64,9 @@ async def ask(service: Service, module_name: str, *, observe: Observer) -> Prefl
     """
     fields = await _ask(service, requests.fields(module_name))
     module = _module(module_name, fields, observe=observe)
+    if fields.status == 200:
+        module = await _with_rows(service, module, observe=observe)
+        module = await _with_layouts(service, module, observe=observe)
     user = await _ask(service, requests.current_user())
     organisation = await _ask(service, requests.organisation())
     at = replies.server_time(user.headers)
@@ -67,6 +76,8 @@ async def ask(service: Service, module_name: str, *, observe: Observer) -> Prefl
         organisation=replies.read_organisation_id(organisation),
         user_id=replies.read_user_id(user),
         clock_offset_s=0.0 if at is None else at - service.wall_clock(),
+        edition=replies.read_edition(organisation),
+        licences=replies.read_licences(organisation),
     )
 
 
@@ -101,6 +112,45 @@ def _module(name: str, reply: HttpReply, *, observe: Observer) -> Module:
         )
     )
     return built_in
+
+
+async def _with_rows(service: Service, module: Module, *, observe: Observer) -> Module:
+    """The same module, its subforms with the fields of their rows; what cannot be read stays unknown."""
+    rows: dict[str, Module] = {}
+    for field in module.fields:
+        if field.type is FieldType.SUBFORM and field.module:
+            reply = await _ask(service, requests.fields(field.module))
+            if reply.status == 200:
+                with _doubted(f"the fields of the rows of {field.api_name}", observe):
+                    rows[field.api_name] = module_from_metadata(field.module, reply.body)
+    return with_subfields(module, rows)
+
+
+async def _with_layouts(service: Service, module: Module, *, observe: Observer) -> Module:
+    """The same module with its layouts; without the scope for them, without."""
+    reply = await _ask(service, requests.layouts(module.api_name))
+    name = f"the layouts of {module.api_name}"
+    if reply.status == 200:
+        with _doubted(name, observe):
+            return with_layouts(module, layouts_from_metadata(module.api_name, reply.body))
+    elif reply.status in (401, 403):
+        code = replies.read_refusal(reply).code
+        observe(
+            Warned(
+                f"{name} may not be read ({code}): what they demand is not checked; the scope for them is"
+                " ZohoCRM.settings.layouts.READ"
+            )
+        )
+    return module
+
+
+@contextmanager
+def _doubted(what: str, observe: Observer) -> Iterator[None]:
+    """Metadata that only makes the check better: if it is not as documented, the load goes on without."""
+    try:
+        yield
+    except MetadataError as error:
+        observe(Warned(f"{what} cannot be read, and are not checked: {error}"))
 
 
 async def _ask(service: Service, question: HttpRequest) -> HttpReply:

@@ -21,6 +21,7 @@ from loader.checkpoint.log import CheckpointLog
 from loader.checkpoint.recorder import Recorder
 from loader.connection import Connection, steady_time
 from loader.delivery.account import Account
+from loader.delivery.additions import Additions
 from loader.delivery.asking import Asker, CrmResolver, Sender
 from loader.delivery.deliver import Delivery
 from loader.delivery.doubts import Doubts, DoubtSettings, Rung
@@ -40,12 +41,16 @@ from loader.report.summary import Summary
 from loader.schema.check import Checker
 from loader.schema.fields import Module
 from loader.schema.problems import STAMP_TAKEN, Problem
+from loader.schema.rules import is_recurring
 from loader.settings import LoadSettings
 from loader.signals import StopSignals
 from loader.source.batches import BatchCutter, Check
 from loader.source.lines import LineSplitter
 from loader.source.reader import Reader
 from loader.source.streams import InputStream
+
+_RECURRING = frozenset({"tasks", "events"})
+"""Modules whose records may recur (insert-records page: events, tasks); no other pays for looking."""
 
 
 class Finished(msgspec.Struct, frozen=True):
@@ -82,6 +87,10 @@ class Run:
         head = parts.log.ledger.head
         assert head is not None, "an open log has a head"
         self._stamp = Stamp(settings.stamp, head.load_id) if settings.stamp else None
+        self._additions = Additions(
+            stamp=self._stamp, layout_id=settings.layout_id, approval_mode=settings.approval_mode
+        )
+        self._alone = is_recurring if settings.target.module.lower() in _RECURRING else None
         self._kept = Kept(settings)
         self._recorder = Recorder(parts.log, observe, input_bytes_read=lambda: parts.stream.stored_bytes_read)
         self._pipeline = Pipeline(gate=parts.line.gate, intend=self._intend, concurrency=settings.concurrency)
@@ -136,6 +145,8 @@ class Run:
             server_time=self._server_time,
             # A stamp is never borne twice.
             open_keys=OpenKeys(KeyReader(settings.key)) if settings.key and not settings.stamp else None,
+            options=settings.options,
+            alone=self._alone,
         )
 
         async def deliver_and_count(attempt: Attempt) -> None:
@@ -149,7 +160,13 @@ class Run:
         key = settings.stamp or settings.key
         in_doubt = [attempt for attempt in first if attempt.in_doubt]
         shared = shared_keys(key, in_doubt) if key and not settings.stamp else frozenset[str]()
-        asker = Asker(settings.target.module, key, self._log.ledger.user_ids, stamped=bool(settings.stamp))
+        asker = Asker(
+            settings.target.module,
+            key,
+            self._log.ledger.user_ids,
+            stamped=bool(settings.stamp),
+            series=self._alone is not None,
+        )
         sender = Sender(line.transport.send, line.transport.renew_token, line.gate)
         return Doubts(
             DoubtSettings(self._rung, key, settings.quiet_period_s, shared),
@@ -158,17 +175,21 @@ class Run:
             gate=line.gate,
             rest=self._pipeline.rest,
             server_time=self._server_time,
-            stamp=self._stamp,
+            additions=self._additions,
         )
 
     def _make_reader(self) -> Reader:
         settings, ledger = self._settings, self._log.ledger
-        # Without the check too, a line that is no JSON object would break its neighbours' call.
-        module = self._facts.module if settings.check else Module(settings.target.module, ())
+        # Without the check too, a line that is no JSON object would break its neighbours' call. And a module
+        # without a name has no rules.
+        module = self._facts.module if settings.check else Module("", ())
         limit = None if settings.limit is None else max(0, settings.limit - ledger.records)
         line, start = ledger.next_line, ledger.next_offset
-        check = self._kept.watch(_unstamped(Checker(module).problems, self._stamp))
-        cutter = BatchCutter(check, first_line=line, start=start, number=ledger.next_batch, limit=limit)
+        checker = Checker(module, now=self._server_time, layout_id=settings.layout_id)
+        check = self._kept.watch(_unstamped(checker.problems, self._stamp))
+        cutter = BatchCutter(
+            check, first_line=line, start=start, number=ledger.next_batch, limit=limit, alone=self._alone
+        )
         splitter = LineSplitter(settings.line_bytes_max, first_line=line, start=start)
         return Reader(self._stream, splitter, cutter, batches_per_window=settings.concurrency)
 

@@ -1,4 +1,7 @@
-"""By what a load settles its doubts: its settings and the CRM's metadata say so, before it sends."""
+"""What the CRM's metadata makes of a load's settings, before it sends.
+
+By what the load settles its doubts; and whether the layout that its records are to get is the module's.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +44,23 @@ def rung_of(settings: LoadSettings, facts: Preflight, observe: Observer) -> Rung
         )
     )
     return Rung.ASK
+
+
+def require_layout(settings: LoadSettings, facts: Preflight) -> None:
+    """Refuse a layout that the module has not, where its layouts are known: each record would be refused.
+
+    Raises:
+        UsageError: it has others.
+    """
+    layouts = facts.module.layouts
+    if not settings.layout_id or not layouts or settings.layout_id in {one.id for one in layouts}:
+        return
+    known = ", ".join(f"{one.id} {one.name}".rstrip() for one in layouts[:10])
+    raise UsageError(
+        f"module {settings.target.module} has no layout {settings.layout_id}",
+        why=f"it has {known}{' ...' if len(layouts) > 10 else ''}",
+        hint="Give --layout-id one of these.",
+    )
 
 
 def _field(settings: LoadSettings, facts: Preflight, name: str, *, flag: str) -> Field:

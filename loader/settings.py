@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from loader.errors import UsageError
+from loader.wire.options import PLAIN, InsertOptions, OptionError, is_record_id
 
 STDIN = "-"
 
@@ -83,6 +84,12 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     append: bool = False
     """Go on with what was appended to the input since the load began."""
     check: bool = True
+    options: InsertOptions = PLAIN
+    """What each insert says beside its records."""
+    layout_id: str = ""
+    """Of the layout that each record gets which names none; empty: none is added."""
+    approval_mode: bool = False
+    """Records are created in approval mode, but for those that say `$approved` themselves."""
     line_bytes_max: int = 1024 * 1024
 
     def __post_init__(self) -> None:
@@ -92,6 +99,18 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
                 raise UsageError(f"{flag} is too small", why=f"{getattr(self, name)} is less than {least}")
         if self.rate is not None and self.rate <= 0:
             raise UsageError("--rate is too small", why="it is a number of calls a second, above 0")
+        if self.layout_id and not is_record_id(self.layout_id):
+            raise UsageError(
+                "--layout-id is not an id",
+                why=f"{self.layout_id!r} is not up to 19 digits",
+                hint="The layouts metadata API tells the ids (settings/layouts).",
+            )
+        try:
+            self.options.require_for(self.target.module)
+        except OptionError as error:
+            raise UsageError(
+                "--external cannot be used", why=str(error), hint=f"Begin it with {self.target.module}."
+            ) from None
 
     @property
     def from_stdin(self) -> bool:

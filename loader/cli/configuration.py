@@ -20,7 +20,7 @@ from loader.cli.help import Command
 from loader.errors import UsageError
 
 FILE_NAME = "loader.toml"
-NOT_IN_FILES = frozenset({"new", "yes"})
+NOT_IN_FILES = frozenset({"new", "yes", "dry-run"})
 """Flags of one moment: a file that said `new` would start every load over and insert everything twice."""
 
 
@@ -48,29 +48,40 @@ def file_settings(parameters: Sequence[click.Parameter], files: Sequence[Path]) 
     Raises:
         UsageError: a file that cannot be read, or a key or value that no flag takes.
     """
-    names = _keys(parameters)
+    options = _keys(parameters)
     settings: dict[str, Any] = {}
     for path in files:
         for key, value in _read(path).items():
-            name = names.get(key.replace("_", "-"))
-            if name is None:
-                raise _unknown(key, path, names)
-            if isinstance(value, (dict, list)):
-                raise UsageError(f"{path}: {key} is a single value", why="a table or a list stands there")
-            settings[name] = value
+            option = options.get(key.replace("_", "-"))
+            if option is None:
+                raise _unknown(key, path, options)
+            if isinstance(value, (dict, list)) and not (option.multiple and _is_list_of_texts(value)):
+                what = "a list of texts" if option.multiple else "a single value"
+                raise UsageError(f"{path}: {key} is {what}", why="a table or a list stands there")
+            assert option.name is not None, "an option that a flag names has a name"
+            settings[option.name] = value
+            if option.multiple and not isinstance(value, list):
+                settings[option.name] = [value]
+            elif value == []:
+                # The same as naming nothing on the command line: the option says what it makes of that.
+                settings[option.name] = [""]
     return settings
 
 
-def _keys(parameters: Sequence[click.Parameter]) -> dict[str, str]:
-    """Key in the file -> name of the parameter."""
+def _is_list_of_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _keys(parameters: Sequence[click.Parameter]) -> dict[str, click.Option]:
+    """Key in the file -> the option."""
     flags = (
-        (option.removeprefix("--"), parameter.name)
+        (flag.removeprefix("--"), parameter)
         for parameter in parameters
-        if isinstance(parameter, click.Option)
-        for option in parameter.opts
-        if option.startswith("--")
+        if isinstance(parameter, click.Option) and parameter.name
+        for flag in parameter.opts
+        if flag.startswith("--")
     )
-    return {flag: name for flag, name in flags if name and flag not in NOT_IN_FILES and flag != "help"}
+    return {flag: option for flag, option in flags if flag not in NOT_IN_FILES and flag != "help"}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from loader.report import listeners
 COMMANDS: Final[Mapping[str, str]] = {
     "load": "Load a file into a module; run again, it continues.",
     "resume": "Continue the load of a load directory.",
+    "check": "Judge every record of a file; send none.",
+    "fields": "A module's fields: type, length, mandatory, unique.",
     "status": "Where a load stands, without touching it.",
     "results": "What became of each record, one line a record.",
     "resolve": "Settle what is in doubt: ask the CRM, or take a person's word.",

@@ -12,6 +12,7 @@ from loader.cli.screen import color_wanted, give, show, width
 from loader.errors import ExitCode
 from loader.report.display import display
 from loader.report.progress import Progress
+from loader.report.reasons import examples
 from loader.report.summary import render, to_json
 from loader.settings import LoadSettings
 
@@ -52,6 +53,8 @@ def run_load(
         if state.opened is None:
             show(["This load has finished before; nothing was sent."])
         show(render(finished.summary, load_dir=str(settings.load_dir), width=width()))
+        if finished.summary.outcomes.rejected + finished.summary.outcomes.invalid:
+            show(examples(settings.load_dir, width=width()))
     if finished.error is not None:
         errors.tell(finished.error)
     elif not finished.summary.complete and finished.summary.outcomes.pending:

@@ -84,4 +84,5 @@ def _answered(attempt: Attempt, settled: Settlement, latency_s: float) -> BatchA
         counts[Outcome.REJECTED],
         recovered,
         [ErrorCount(code, field, count) for (code, field), count in errors.items()],
+        [one for one in settled.others if one.outcome is Outcome.REJECTED],
     )

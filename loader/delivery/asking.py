@@ -38,6 +38,8 @@ class Asker(msgspec.Struct, frozen=True):
     own_user_ids: frozenset[str]
     stamped: bool = False
     """The key is the load's own."""
+    series: bool = False
+    """A record of the module may recur, and then is several in the CRM."""
 
 
 class Sender(msgspec.Struct, frozen=True):
@@ -68,7 +70,7 @@ class CrmResolver:
         bare = [
             claim.record
             for claim in claims
-            if not claim.existing_ids or claim.refusal.outcome is Outcome.REJECTED
+            if not claim.existing_ids or claim.refusal.outcome is Outcome.REJECTED or self._asker.series
         ]
         by_key = await self._held_under_keys(bare)
         records = {claim.line: claim.record for claim in claims}
@@ -96,6 +98,7 @@ class CrmResolver:
             complete=held.complete,
             unanswered=held.unanswered,
             stamped=self._asker.stamped,
+            series=self._asker.series,
         )
 
     async def _held_under_ids(self, wanted: Collection[str]) -> _Held:

@@ -23,6 +23,7 @@ from loader.errors import LoaderError, NotNowError
 from loader.records import Attempt
 from loader.throttle.gate import Gate, Place
 from loader.wire.messages import HttpReply, HttpRequest, Reply
+from loader.wire.options import PLAIN, InsertOptions
 from loader.wire.requests import insert
 
 DOUBT_TRIES_MAX = 30
@@ -42,7 +43,11 @@ class Transport(Protocol):
 
 
 class Delivery:
-    """Delivers batches; one `deliver` a batch, many at once."""
+    """Delivers batches; one `deliver` a batch, many at once.
+
+    `alone` tells the records of which the API makes several: each is a call of its own, or nothing would say
+    whose answers are whose. None: the module has no such records.
+    """
 
     def __init__(
         self,
@@ -55,6 +60,8 @@ class Delivery:
         rest: Rest,
         server_time: Callable[[], float],
         open_keys: OpenKeys | None = None,
+        options: InsertOptions = PLAIN,
+        alone: Callable[[bytes], bool] | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._module = module
@@ -65,6 +72,8 @@ class Delivery:
         self._rest = rest
         self._server_time = server_time
         self._open_keys = open_keys
+        self._options = options
+        self._alone = alone
         self._jitter = jitter
         self._refusals = RefusalWatch()
 
@@ -97,10 +106,21 @@ class Delivery:
         """Turn by turn, until nothing of the attempt is left."""
         if first.in_doubt:
             first = await self._doubts.settle(first, "it was not settled when the loader stopped")
-        left = [_Turn(first)] if first.lines else []
+        left = [_Turn(part) for part in self._parts(first)]
         while left:
             turn = left.pop()
             left += await self._take(turn)
+
+    def _parts(self, attempt: Attempt) -> list[Attempt]:
+        """Calls of one attempt. A batch that an older version cut may hold records that have to go alone."""
+        if len(attempt.lines) < 2 or self._alone is None:
+            return [attempt] if attempt.lines else []
+        single = [place for place, record in enumerate(attempt.records) if self._alone(record)]
+        rest = subset(attempt, [place for place in range(len(attempt.lines)) if place not in set(single)])
+        return [part for part in (*(subset(attempt, [place]) for place in single), rest) if part.lines]
+
+    def _recurs(self, attempt: Attempt) -> bool:
+        return self._alone is not None and len(attempt.records) == 1 and self._alone(attempt.records[0])
 
     async def _take(self, turn: _Turn) -> list[_Turn]:
         """One turn of the loop: send, judge, record; gives the turns that are left."""
@@ -113,7 +133,7 @@ class Delivery:
             at = self._server_time()
             self._account.sent(attempt, at)
             reply = await self._send(outgoing)
-            verdict = judge(outgoing, reply)
+            verdict = judge(outgoing, reply, series=self._recurs(attempt))
             _report(place, verdict, reply)
         self._record(attempt, verdict, reply)
         if verdict.stop is not None:
@@ -130,7 +150,7 @@ class Delivery:
 
     async def _send(self, outgoing: Attempt) -> Reply:
         try:
-            return await self._transport.send(insert(self._module, outgoing.records))
+            return await self._transport.send(insert(self._module, outgoing.records, self._options))
         except LoaderError:
             # There is no access token: nothing has left.
             self._account.not_sent(outgoing, "no access token")
@@ -237,10 +257,15 @@ def _report(place: Place, verdict: Verdict, reply: Reply) -> None:
     """Tell the gate how the call went: it alone knows when to pause."""
     if verdict.remedy is Remedy.PAUSE_ALL:
         place.pushed_back(retry_after_s(reply))
-    elif verdict.passed or verdict.remedy in (Remedy.RENEW_TOKEN, Remedy.HALVE):
+    elif verdict.passed or verdict.remedy in (Remedy.RENEW_TOKEN, Remedy.HALVE) or _refused_in_words(verdict):
         place.passed()
     else:
         place.failed(verdict.reason)
+
+
+def _refused_in_words(verdict: Verdict) -> bool:
+    """The API itself says why it wants none of this load: it is not out of reach."""
+    return verdict.stop is not None and bool(verdict.code)
 
 
 def retry_after_s(reply: Reply) -> float | None:

@@ -14,10 +14,10 @@ from typing import Protocol
 import msgspec
 
 from loader.delivery.account import Account
+from loader.delivery.additions import Additions
 from loader.delivery.keys import KeyReader, at_lines, subset
 from loader.delivery.policy import Claim
 from loader.delivery.reconcile import Sought
-from loader.delivery.stamp import Stamp
 from loader.outcomes import Settlement
 from loader.records import Attempt
 from loader.throttle.gate import Gate
@@ -73,7 +73,7 @@ class Doubts:
         gate: Gate,
         rest: Rest,
         server_time: Callable[[], float],
-        stamp: Stamp | None = None,
+        additions: Additions | None = None,
     ) -> None:
         self._settings = settings
         self._account = account
@@ -81,7 +81,7 @@ class Doubts:
         self._gate = gate
         self._rest = rest
         self._server_time = server_time
-        self._stamp = stamp
+        self._additions = additions or Additions()
         self._reader = KeyReader(settings.key) if settings.key else None
         self._shared = set(settings.shared_keys)
 
@@ -112,7 +112,7 @@ class Doubts:
         if not lines:
             return
         self._account.held(attempt, list(lines), reason)
-        if self._reader is not None and self._stamp is None and attempt.records:
+        if self._reader is not None and self._additions.stamp is None and attempt.records:
             self._shared.update(filter(None, self._keys(at_lines(attempt, lines))))
 
     def _telling(self, attempt: Attempt, reason: str) -> Attempt:
@@ -132,8 +132,8 @@ class Doubts:
         return [self._reader.read(record) for record in self.outgoing(attempt).records]
 
     def outgoing(self, attempt: Attempt) -> Attempt:
-        """The attempt as it leaves: with the load's stamp, if it has one."""
-        return attempt if self._stamp is None else self._stamp.on(attempt)
+        """The attempt as it leaves: with what the load adds to its records."""
+        return self._additions.on(attempt)
 
     async def _ask_twice(self, attempt: Attempt, reason: str) -> Attempt:
         """Absent in two queries, a quiet period apart: not applied. The CRM may not be slower than that."""

@@ -38,6 +38,8 @@ class Stop(Enum):
 
     CREDENTIALS = auto()
     CONFIGURATION = auto()
+    OPTION = auto()
+    """The API refuses what the load asks for beside its records (`trigger`, `lar_id` ...)."""
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -116,18 +118,25 @@ REFUSED_CALLS: Mapping[ForCall, _Row] = {
 }
 
 
-def judge(attempt: Attempt, reply: Reply) -> Verdict:
-    """The verdict on one attempt at inserting records."""
+REASON_MAX = 450
+"""Characters of a reason: it quotes the API."""
+
+
+def judge(attempt: Attempt, reply: Reply, *, series: bool = False) -> Verdict:
+    """The verdict on one attempt at inserting records.
+
+    `series`: it is one record that recurs, of which the API makes several.
+    """
     match reply:
         case NoReply():
             return _whole(attempt, FAULTS.get(reply.fault, _DOUBT), reply.detail)
         case HttpReply():
-            return _judge_status(attempt, reply)
+            return _judge_status(attempt, reply, series=series)
         case _ as unreachable:
             assert_never(unreachable)
 
 
-def _judge_status(attempt: Attempt, reply: HttpReply) -> Verdict:
+def _judge_status(attempt: Attempt, reply: HttpReply, *, series: bool) -> Verdict:
     if row := STATUSES.get(reply.status):
         return _whole(attempt, row, f"HTTP {reply.status}")
     if 300 <= reply.status < 400:
@@ -136,7 +145,7 @@ def _judge_status(attempt: Attempt, reply: HttpReply) -> Verdict:
         return _whole(attempt, (_Fate.IN_DOUBT, None, Stop.CONFIGURATION), reason)
     if reply.status >= 500:
         return _whole(attempt, _DOUBT, f"HTTP {reply.status}")
-    answer = read_insert(reply, len(attempt.records))
+    answer = read_insert(reply, len(attempt.records), series=series)
     match answer:
         case Inserted():
             # After a doubt too: with a unique key, SUCCESS says that the attempt before was not applied.
@@ -150,12 +159,15 @@ def _judge_status(attempt: Attempt, reply: HttpReply) -> Verdict:
 
 
 def _judge_refusal(attempt: Attempt, status: int, refused: CallRefused) -> Verdict:
-    reason = f"HTTP {status} {refused.code}: {refused.message}"
+    reason = _reason(status, refused)
     meaning = facts(refused.code).call
     if status == 401 and meaning is ForCall.RENEW_TOKEN:
         row = REFUSED_CALLS[meaning]
     elif status in REFUSALS:
         row = REFUSALS[status]
+    elif status == 400 and refused.option:
+        # Each call says the same beside its records: to halve this one would blame them.
+        row = (_Fate.NOT_APPLIED, None, Stop.OPTION)
     elif status == 400:
         # A 400 refuses what it was given: with no word for its code, look for the record. But a code that is
         # known to prove nothing proves nothing here either.
@@ -164,6 +176,12 @@ def _judge_refusal(attempt: Attempt, status: int, refused: CallRefused) -> Verdi
     else:
         row = _DOUBT
     return _whole(attempt, row, reason, code=refused.code)
+
+
+def _reason(status: int, refused: CallRefused) -> str:
+    more = "; ".join(filter(None, (refused.option or refused.field, refused.detail)))
+    words = f"HTTP {status} {refused.code}: {refused.message}"
+    return (f"{words} ({more})" if more else words)[:REASON_MAX]
 
 
 def _whole(attempt: Attempt, row: _Row, reason: str, *, code: str = "") -> Verdict:

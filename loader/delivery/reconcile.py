@@ -40,6 +40,8 @@ class Evidence(msgspec.Struct, frozen=True):
     """Keys of which it is not known what the CRM holds."""
     stamped: bool = False
     """The key is the load's own: whoever bears it is ours, whenever and by whomever it was created."""
+    series: bool = False
+    """A record of this load may be several in the CRM, of which `taken` knows the first alone."""
 
 
 class Sought(msgspec.Struct, frozen=True):
@@ -87,13 +89,20 @@ def seek(lines: Sequence[int], evidence: Evidence) -> Sought:
         key = evidence.keys[line]
         borne = [record for record in evidence.existing if _bears(record, key, evidence.key_field)]
         possible = [record for record in borne if _ours(record, evidence) is not False]
-        if not possible and key not in evidence.unanswered:
+        told = key not in evidence.unanswered
+        if not possible and told:
             absent.append(line)
-        elif len(possible) == 1 and _ours(possible[0], evidence) and key not in evidence.unanswered:
+        elif len(possible) == 1 and told and _provable(possible[0], borne, evidence):
             outcomes.append(RecordOutcome(line, Outcome.INSERTED, id=possible[0].id, recovered=True))
         else:
             unknown.append(line)
     return Sought(outcomes, absent, unknown)
+
+
+def _provable(record: ExistingRecord, borne: Sequence[ExistingRecord], evidence: Evidence) -> bool:
+    """It is ours, and it is this line's: not a later one of the series that another line became."""
+    siblings = evidence.series and any(evidence.taken.get(one.id) for one in borne)
+    return not siblings and _ours(record, evidence) is True
 
 
 def _ours(record: ExistingRecord, evidence: Evidence) -> bool | None:
@@ -115,7 +124,7 @@ def _decide_one(claim: Claim, evidence: Evidence, given: set[str]) -> RecordOutc
     candidates = [record for record in evidence.existing if _bears(record, key, evidence.key_field)]
     for record in candidates:
         ours = False if record.id in given else _ours(record, evidence)
-        if ours is None:
+        if ours is None or (ours and not _provable(record, candidates, evidence)):
             return None
         if ours:
             return RecordOutcome(claim.line, Outcome.INSERTED, id=record.id, recovered=True)

@@ -53,6 +53,14 @@ def stop_error(stop: Stop, reason: str, code: str) -> LoaderError:
             why=reason,
             hint=advice or "Look at the credentials and their scopes, then run the same command again.",
         )
+    if stop is Stop.OPTION:
+        return UsageError(
+            "the API refuses an option of this load",
+            why=reason,
+            hint="No record was inserted by these calls. A load keeps its options: while nothing of it is"
+            " inserted, correct the flag and start over with --new; else put right in the CRM what the API"
+            " names, then run the same command again.",
+        )
     return UsageError(
         "the API refuses every call of this load",
         why=reason,

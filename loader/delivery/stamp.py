@@ -1,4 +1,4 @@
-"""The load's own key: one member that is added to each record on its way out, and nowhere else.
+"""The load's own key: one member that is added to each record on its way out (`additions.py`), nowhere else.
 
 A stamp names the load and the line, so no other record can bear it: what the CRM holds under it is ours. The
 input's own bytes stay as they are; rejected records are given back without it.
@@ -7,8 +7,6 @@ input's own bytes stay as they are; rejected records are given back without it.
 from __future__ import annotations
 
 import msgspec
-
-from loader.records import Attempt
 
 
 class Stamp:
@@ -27,12 +25,9 @@ class Stamp:
         """What the CRM holds for this line, once it holds it."""
         return f"{self._load_id}:{line}"
 
-    def on(self, attempt: Attempt) -> Attempt:
-        """The attempt as it leaves."""
-        stamped = [
-            self._added(record, line) for line, record in zip(attempt.lines, attempt.records, strict=True)
-        ]
-        return msgspec.structs.replace(attempt, records=stamped)
+    def member(self, line: int) -> bytes:
+        """The member that this line's record gets."""
+        return b'%b:"%b"' % (self._name, self.value(line).encode())
 
     def taken(self, record: bytes) -> bool:
         """Whether a record has a member of that name already: two would be two values for one field."""
@@ -40,12 +35,6 @@ class Stamp:
             return self._decoder.decode(record).value is not msgspec.UNSET  # type: ignore[attr-defined]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return False
-
-    def _added(self, record: bytes, line: int) -> bytes:
-        before = record[: record.rindex(b"}")]
-        # Only an empty object leaves its opening brace at the end.
-        comma = b"" if before.rstrip().endswith(b"{") else b","
-        return b'%b%b%b:"%b"}' % (before, comma, self._name, self.value(line).encode())
 
 
 LENGTH_MIN = 20

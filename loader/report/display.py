@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO, cast
 
 from loader.events import (
+    BatchAnswered,
     BatchInDoubt,
     BatchRefused,
     Event,
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 DRAWS_PER_S = 4
 LINE_EVERY_S = 10.0
+REFUSALS_SHOWN_MAX = 20
+"""Of one answer; `loader results DIR --failed` shows them all."""
 
 
 def told(event: Event, *, verbose: bool) -> str:
@@ -55,6 +58,8 @@ def _detail(event: Event) -> str:
             return (
                 f"batch {event.batch}, attempt {event.attempt}: not applied, {text.printable(event.reason)}"
             )
+        case BatchAnswered():
+            return "\n".join(_refusals(event))
         case BatchInDoubt():
             doubt = f"{text.plural(event.records, 'record')} in doubt, {text.printable(event.reason)}"
             return f"batch {event.batch}, attempt {event.attempt}: {doubt}"
@@ -66,6 +71,15 @@ def _detail(event: Event) -> str:
             return "a new access token"
         case _:
             return ""
+
+
+def _refusals(event: BatchAnswered) -> Iterator[str]:
+    """A line for each refused record, with all that the API says of it."""
+    for one in event.refused[:REFUSALS_SHOWN_MAX]:
+        why = f"{one.code} {one.field}".rstrip() + (f": {one.message}" if one.message else "")
+        yield f"line {one.line}: rejected, {text.printable(why)}"
+    if len(event.refused) > REFUSALS_SHOWN_MAX:
+        yield f"and {len(event.refused) - REFUSALS_SHOWN_MAX} more of batch {event.batch}"
 
 
 class Quiet:

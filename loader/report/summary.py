@@ -249,6 +249,7 @@ def _files(summary: Summary, load_dir: str) -> list[str]:
     if outcomes.rejected + outcomes.invalid:
         again = f"fix, then: loader load that-file --module {text.printable(summary.module)}"
         lines.append(f"  rejected   {place}/rejected.ndjson   {again}")
+        lines.append(f"             or, with the same target, key and options: loader retry {place}")
         lines.append(f"  reasons    {place}/rejected-reasons.ndjson")
     if outcomes.in_doubt:
         lines.append(f"  in doubt   {place}/in-doubt.ndjson   look them up, then: loader resolve {place}")

@@ -15,9 +15,8 @@ from loader.sandbox.auth import Grant, Refusal
 
 _encode: Final = msgspec.json.Encoder().encode
 
-SCOPE: Final = (
-    "ZohoCRM.modules.ALL ZohoCRM.settings.ALL ZohoCRM.users.READ ZohoCRM.org.READ ZohoCRM.coql.READ"
-)
+Item = dict[str, Any]
+"""An error with its code, details, message and status, before it is encoded."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -31,7 +30,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class User(msgspec.Struct, frozen=True):
-    """The one user of the sandbox, who creates and owns every record."""
+    """Who makes a call, and so creates and owns the records of it."""
 
     id: str
     name: str = "Patricia Boyle"
@@ -49,10 +48,21 @@ GATEWAY_PAGE: Final = Answer(
 )
 
 
+def error(code: str, message: str, details: dict[str, Any] | None = None) -> Item:
+    """An error in the API's shape."""
+    return {"code": code, "details": details or {}, "message": message, "status": "error"}
+
+
 def bare(status: int, code: str, message: str, details: dict[str, Any] | None = None) -> Answer:
     """An error that is not wrapped in `data`."""
-    body = {"code": code, "details": details or {}, "message": message, "status": "error"}
-    return Answer(status, _encode(body))
+    return Answer(status, _encode(error(code, message, details)))
+
+
+def without_paths(value: Any) -> Any:
+    """The same without any `json_path`, as the API's older versions answer."""
+    if isinstance(value, dict):
+        return {name: without_paths(each) for name, each in value.items() if name != "json_path"}
+    return [without_paths(each) for each in value] if isinstance(value, list) else value
 
 
 def without_last_item(answer: Answer) -> Answer:
@@ -65,14 +75,15 @@ class _Items(msgspec.Struct):
     data: list[msgspec.Raw]
 
 
-def wrapped(code: str, message: str, details: dict[str, Any], *, status: int = 400) -> Answer:
+def wrapped(code: str, message: str, details: dict[str, Any]) -> Answer:
     """An error of the whole call in a `data` of one item."""
-    return Answer(status, b'{"data":[' + error_item(code, message, details) + b"]}")
+    return Answer(400, b'{"data":[' + _encode(error(code, message, details)) + b"]}")
 
 
 # Bare errors (status-codes page; insert-records page, "Possible Errors"; captured answers).
 INVALID_TOKEN: Final = bare(401, "INVALID_TOKEN", "invalid oauth token")
 AUTHENTICATION_FAILURE: Final = bare(401, "AUTHENTICATION_FAILURE", "Authentication failed")
+SCOPE_MISMATCH: Final = bare(401, "OAUTH_SCOPE_MISMATCH", "invalid oauth scope to access this URL")
 INVALID_URL_PATTERN: Final = bare(
     404, "INVALID_URL_PATTERN", "Please check if the URL trying to access is a correct one"
 )
@@ -87,21 +98,29 @@ DATA_MISSING: Final = bare(400, "MANDATORY_NOT_FOUND", "required field not found
 DATA_NOT_AN_ARRAY: Final = bare(
     400, "INVALID_DATA", "invalid data", {"expected_data_type": "jsonarray"} | _DATA
 )
+UNKNOWN_MODULE: Final = bare(400, "INVALID_MODULE", "the module name given seems to be invalid")
+"""Of the calls of `settings`, whose errors are never wrapped in `data` (OpenAPI files, fields)."""
 BODY_TOO_LARGE: Final = bare(413, "REQUEST_BODY_TOO_LARGE", "the request body is too large")
 
 
-def error_item(code: str, message: str, details: dict[str, Any]) -> bytes:
-    """One item of `data` for a record that failed."""
-    return _encode({"code": code, "details": details, "message": message, "status": "error"})
-
-
 # One-item errors of the whole call (record pages of the vendor's OpenAPI files).
-INVALID_MODULE: Final = wrapped(
-    "INVALID_MODULE", "the module name given seems to be invalid", {"resource_path_index": 0}
+_FIRST_STEP: Final = {"resource_path_index": 0}
+INVALID_MODULE: Final = wrapped("INVALID_MODULE", "the module name given seems to be invalid", _FIRST_STEP)
+MODULE_NOT_SUPPORTED: Final = wrapped(
+    "INVALID_MODULE", "The given module is not supported in API", _FIRST_STEP
 )
 INVALID_REQUEST_METHOD: Final = wrapped(
-    "INVALID_REQUEST_METHOD", "The HTTP request method type is not a valid one.", {"resource_path_index": 0}
+    "INVALID_REQUEST_METHOD", "The HTTP request method type is not a valid one.", _FIRST_STEP
 )
+AUTHORIZATION_FAILED: Final = wrapped(
+    "AUTHORIZATION_FAILED", "User does not have sufficient privilege to add records", _FIRST_STEP
+)
+
+
+def no_permission(module: str) -> Answer:
+    """The user may not add records to this module."""
+    details = {"permissions": [f"Crm_Implied_Create_{module}"]}
+    return bare(403, "NO_PERMISSION", "Permission denied to add records", details)
 
 
 def too_many_records(maximum: int) -> Answer:
@@ -140,9 +159,8 @@ class SuccessTemplate:
         return self.head + (self.tail + b"," + self.head).join(ids) + self.tail
 
 
-def inserted(items: Sequence[bytes], *, failed: int) -> Answer:
-    """The answer to an insert: 201, 207 where some failed, 400 where all did (OpenAPI files, records)."""
-    status = 201 if not failed else 400 if failed == len(items) else 207
+def inserted(items: Sequence[bytes], status: int) -> Answer:
+    """The answer to an insert of which some records failed, or all."""
     return Answer(status, b'{"data":[' + b",".join(items) + b"]}")
 
 
@@ -159,12 +177,12 @@ def listing(name: str, items: Sequence[bytes], info: dict[str, Any] | None = Non
     return Answer(200, b'{"' + name.encode() + b'":[' + b",".join(items) + b"]" + end)
 
 
-def granted(answer: Grant | Refusal, *, api_url: str) -> Answer:
+def granted(answer: Grant | Refusal, *, api_url: str, scope: str) -> Answer:
     """The token endpoint's answer: refusals are HTTP 200, but for the throttle."""
     if isinstance(answer, Grant):
         body = {
             "access_token": answer.access_token,
-            "scope": SCOPE,
+            "scope": scope,
             "api_domain": api_url,
             "token_type": "Bearer",
             "expires_in": answer.expires_in_s,
@@ -176,30 +194,43 @@ def granted(answer: Grant | Refusal, *, api_url: str) -> Answer:
     return Answer(200, _encode({"error": answer}))
 
 
-def module_item(api_name: str, module_id: str) -> bytes:
+class ModuleFacts(msgspec.Struct, frozen=True):
+    """What `settings/modules` says of a module."""
+
+    api_name: str
+    id: str
+    label: str = ""
+    module_name: str = ""
+    """The API's own name for it; a custom module's is not its API name."""
+    generated_type: str = "default"
+
+
+def module_item(facts: ModuleFacts) -> bytes:
     """An entry of `settings/modules`."""
+    label = facts.label or facts.api_name.replace("_", " ")
+    taken = facts.generated_type != "subform"
     return _encode(
         {
-            "api_name": api_name,
-            "module_name": api_name,
-            "singular_label": api_name.removesuffix("s"),
-            "plural_label": api_name,
-            "generated_type": "default",
-            "creatable": True,
+            "api_name": facts.api_name,
+            "module_name": facts.module_name or facts.api_name,
+            "singular_label": label.removesuffix("s"),
+            "plural_label": label,
+            "generated_type": facts.generated_type,
+            "creatable": taken,
             "editable": False,
             "deletable": False,
-            "viewable": True,
+            "viewable": taken,
             "api_supported": True,
-            "visible": True,
+            "visible": taken,
             "status": "visible",
-            "id": module_id,
+            "id": facts.id,
         }
     )
 
 
 def user_item(user: User) -> bytes:
     """An entry of `users`."""
-    first, _, last = user.name.partition(" ")
+    first, _, last = user.name.rpartition(" ")
     return _encode(
         {
             "id": user.id,
@@ -214,17 +245,31 @@ def user_item(user: User) -> bytes:
     )
 
 
-def org_item(org_id: str, user: User) -> bytes:
+class OrgFacts(msgspec.Struct, frozen=True):
+    """What `org` says beside the users."""
+
+    id: str
+    company: str = "Sandbox"
+    edition: str = "enterprise"
+    users: int = 1
+    """Licences that are paid for."""
+
+
+def org_item(facts: OrgFacts, user: User) -> bytes:
     """The entry of `org`."""
     return _encode(
         {
-            "id": org_id,
-            "zgid": org_id[-12:].lstrip("0"),
-            "company_name": "Sandbox",
+            "id": facts.id,
+            "zgid": facts.id[-12:].lstrip("0"),
+            "company_name": facts.company,
             "primary_email": user.email,
             "country_code": "US",
             "time_zone": "Etc/GMT+7",
             "iso_code": "USD",
-            "license_details": {"paid": True, "paid_type": "enterprise", "users_license_purchased": 1},
+            "license_details": {
+                "paid": facts.edition != "free",
+                "paid_type": facts.edition,
+                "users_license_purchased": facts.users,
+            },
         }
     )

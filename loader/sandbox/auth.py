@@ -19,7 +19,7 @@ GRANTS_MAX: Final = 10
 """Access tokens that a refresh token gets in that time (same page)."""
 
 ACTIVE_TOKENS_MAX: Final = 15
-"""Access tokens that live at the same time; one more ends the oldest (accounts documentation)."""
+"""Access tokens of a refresh token that live at once; one more ends the oldest (accounts documentation)."""
 
 SCHEMES: Final = ("zoho-oauthtoken", "bearer")
 """Both are documented (insert-records page; OAuth page)."""
@@ -79,28 +79,44 @@ class Belief(StrEnum):
     """A token that was never given, has expired or was ended by newer ones."""
 
 
-class Tokens:
-    """The access tokens of one refresh token."""
+class _Given(msgspec.Struct, frozen=True):
+    """An access token that was given."""
 
-    def __init__(self, client: ClientSecrets, *, life_s: int, grants_max: int = GRANTS_MAX) -> None:
+    expiry: float
+    refresh_token: str
+
+
+class Tokens:
+    """The access tokens of a client, for each of its refresh tokens."""
+
+    def __init__(
+        self,
+        client: ClientSecrets,
+        *,
+        life_s: int,
+        grants_max: int = GRANTS_MAX,
+        others: tuple[str, ...] = (),
+    ) -> None:
+        """`others`: refresh tokens of further users."""
         self.client = client
         self._life_s = life_s
         self._grants_max = grants_max
-        self._granted: deque[float] = deque()
-        self._expiry: dict[str, float] = {}
-        """By token, oldest first."""
+        self._granted: dict[str, deque[float]] = {each: deque() for each in (client.refresh_token, *others)}
+        self._given: dict[str, _Given] = {}
+        """By access token, oldest first."""
 
     def grant(self, form: dict[str, str], *, now: float) -> Grant | Refusal:
         """Answers a token request; only tokens that were given count towards the throttle."""
         refusal = self._refusal(form)
         if refusal is not None:
             return refusal
-        while self._granted and self._granted[0] <= now - GRANTS_WINDOW_S:
-            self._granted.popleft()
-        if len(self._granted) >= self._grants_max:
+        granted = self._granted[form["refresh_token"]]
+        while granted and granted[0] <= now - GRANTS_WINDOW_S:
+            granted.popleft()
+        if len(granted) >= self._grants_max:
             return Refusal.ACCESS_DENIED
-        self._granted.append(now)
-        return self._new_token(now)
+        granted.append(now)
+        return self._new_token(form["refresh_token"], now)
 
     def believe(self, header: str | None, *, now: float) -> Belief:
         """Whether this Authorization header opens the API."""
@@ -108,15 +124,21 @@ class Tokens:
         token = token.strip()
         if scheme.lower() not in SCHEMES or not token:
             return Belief.NO_TOKEN
-        return Belief.BELIEVED if self._expiry.get(token, now) > now else Belief.UNKNOWN_TOKEN
+        given = self._given.get(token)
+        return Belief.BELIEVED if given is not None and given.expiry > now else Belief.UNKNOWN_TOKEN
 
     def revoke(self, header: str) -> None:
         """Ends the token of a believed header before its time."""
-        self._expiry.pop(header.partition(" ")[2].strip(), None)
+        self._given.pop(header.partition(" ")[2].strip(), None)
 
     def expiry(self, header: str) -> float | None:
         """When the token of a believed header expires, in seconds since the epoch."""
-        return self._expiry.get(header.partition(" ")[2].strip())
+        given = self._given.get(header.partition(" ")[2].strip())
+        return None if given is None else given.expiry
+
+    def refresh_token_of(self, header: str) -> str:
+        """What the token of a believed header was given for: it says whose call it is."""
+        return self._given[header.partition(" ")[2].strip()].refresh_token
 
     def _refusal(self, form: dict[str, str]) -> Refusal | None:
         if form.get("grant_type") != "refresh_token":
@@ -126,11 +148,12 @@ class Tokens:
             self.client.client_secret,
         ):
             return Refusal.INVALID_CLIENT
-        return None if form.get("refresh_token") == self.client.refresh_token else Refusal.INVALID_CODE
+        return None if form.get("refresh_token") in self._granted else Refusal.INVALID_CODE
 
-    def _new_token(self, now: float) -> Grant:
-        if len(self._expiry) >= ACTIVE_TOKENS_MAX:
-            del self._expiry[next(iter(self._expiry))]
+    def _new_token(self, refresh_token: str, now: float) -> Grant:
+        active = [token for token, given in self._given.items() if given.refresh_token == refresh_token]
+        if len(active) >= ACTIVE_TOKENS_MAX:
+            del self._given[active[0]]
         token = f"1000.{_secret()}.{_secret()}"
-        self._expiry[token] = now + self._life_s
+        self._given[token] = _Given(now + self._life_s, refresh_token)
         return Grant(token, self._life_s)

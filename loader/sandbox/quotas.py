@@ -32,15 +32,15 @@ def query_credits(limit: int) -> int:
 
 
 class Places:
-    """The complex calls that may be in flight at the same time."""
+    """The calls that may be in flight at the same time; without a limit, any number."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int | None) -> None:
         self.limit = limit
         self.taken = 0
 
     def take(self) -> bool:
         """A place, or False where none is free; who got one gives it back once."""
-        if self.taken >= self.limit:
+        if self.limit is not None and self.taken >= self.limit:
             return False
         self.taken += 1
         return True

@@ -26,6 +26,9 @@ CREATE TABLE IF NOT EXISTS calls(
 CREATE TABLE IF NOT EXISTS apply_log(
     seq INTEGER PRIMARY KEY AUTOINCREMENT, call INTEGER NOT NULL, position INTEGER NOT NULL,
     record_id INTEGER NOT NULL, at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS links(
+    record_id INTEGER NOT NULL, path TEXT NOT NULL, target_id INTEGER NOT NULL,
+    PRIMARY KEY(record_id, path)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sandbox(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
@@ -63,6 +66,8 @@ class NewRecord(msgspec.Struct, frozen=True, gc=False):
     raw: bytes
     unique: tuple[tuple[str, str], ...] = ()
     """Fields and the values that they are compared by."""
+    links: tuple[tuple[str, int], ...] = ()
+    """Lookups that came as external values, and the records that they mean."""
 
 
 class StoredRecord(msgspec.Struct, frozen=True):
@@ -71,6 +76,7 @@ class StoredRecord(msgspec.Struct, frozen=True):
     id: int
     raw: bytes
     created_time: str
+    created_by: str
 
 
 class Store:
@@ -125,6 +131,9 @@ class Store:
                 "INSERT INTO unique_values VALUES (?,?,?,?)",
                 [(module, field, value, each.id) for each in records for field, value in each.unique],
             )
+            links = [(each.id, *link) for each in records for link in each.links]
+            if links:
+                db.executemany("INSERT INTO links VALUES (?,?,?)", links)
             db.executemany(
                 "INSERT INTO apply_log(call, position, record_id, at) VALUES (?,?,?,?)",
                 [(call.call, each.position, each.id, at) for each in records],
@@ -145,9 +154,23 @@ class Store:
         )
         return dict(self._db.execute(query, (module, field, *values)))
 
+    def creator_of(self, record_id: int) -> str:
+        """The id of the user who added a record that there is."""
+        row = self._db.execute("SELECT created_by FROM records WHERE id=?", (record_id,)).fetchone()
+        return str(row[0])
+
+    def module_of(self, record_id: int) -> str | None:
+        """The module of the record with this id."""
+        row = self._db.execute("SELECT module FROM records WHERE id=?", (record_id,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def links_of(self, record_id: int) -> dict[str, int]:
+        """Lookups of a record that came as external values, and the records that they mean."""
+        return dict(self._db.execute("SELECT path, target_id FROM links WHERE record_id=?", (record_id,)))
+
     def records(self, module: str, ids: Iterable[int]) -> list[StoredRecord]:
         """The records with these ids, in the order of the ids; those that do not exist are left out."""
-        query = "SELECT id, raw, created_time FROM records WHERE id=? AND module=?"
+        query = "SELECT id, raw, created_time, created_by FROM records WHERE id=? AND module=?"
         rows = (self._db.execute(query, (each, module)).fetchone() for each in ids)
         return [StoredRecord(*row) for row in rows if row is not None]
 
@@ -177,7 +200,7 @@ def scan(path: Path, module: str, *, field: str, values: Sequence[str], limit: i
     try:
         reader.create_function("wanted", 1, is_wanted, deterministic=True)
         query = (
-            "SELECT id, raw, created_time FROM records "
+            "SELECT id, raw, created_time, created_by FROM records "
             "WHERE module=? AND wanted(json_extract(CAST(raw AS TEXT), ?)) LIMIT ?"
         )
         return [StoredRecord(*row) for row in reader.execute(query, (module, f'$."{field}"', limit))]

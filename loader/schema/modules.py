@@ -1,101 +1,81 @@
 """The standard modules as a new organisation has them: the schema where live metadata cannot be read.
 
-Facts only, no behaviour: a module with rules of its own gets them here, beside its fields. Custom fields are
-never here; an organisation's own truth is its field metadata (`metadata.py`).
+The tables are in `standard/`, each built when it is asked for. Custom fields are never there; an
+organisation's own truth is its field metadata (`metadata.py`). Rules that go beyond a field are in
+`rules.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Final
 
-from loader.schema import fields as f
-from loader.schema.fields import Field, FieldType, JsonType, Module
+from loader.schema.fields import Module
+from loader.schema.standard import activities, inventory, leads, people, selling, service
+
+_TABLES: Final[Mapping[str, Callable[[], Module]]] = {
+    "Leads": leads.leads,
+    "Accounts": people.accounts,
+    "Contacts": people.contacts,
+    "Deals": selling.deals,
+    "Campaigns": selling.campaigns,
+    "Tasks": activities.tasks,
+    "Cases": service.cases,
+    "Events": activities.events,
+    "Calls": activities.calls,
+    "Solutions": service.solutions,
+    "Products": inventory.products,
+    "Vendors": people.vendors,
+    "Price_Books": inventory.price_books,
+    "Quotes": inventory.quotes,
+    "Sales_Orders": inventory.sales_orders,
+    "Purchase_Orders": inventory.purchase_orders,
+    "Invoices": inventory.invoices,
+    "Appointments__s": service.appointments,
+    "Appointments_Rescheduled_History__s": service.rescheduled,
+    "Services__s": service.services,
+    "Notes": activities.notes,
+}
+
+STANDARD: Final = tuple(_TABLES)
+"""API names of the standard modules, in the order of the insert-records page."""
+
+SCOPE_NAME: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        name: name.replace("_", "").lower()
+        for name in STANDARD
+        if name not in ("Appointments__s", "Appointments_Rescheduled_History__s", "Services__s")
+    }
+    | {
+        "Appointments__s": "appointments",
+        "Appointments_Rescheduled_History__s": "appointments_rescheduled_history",
+        "Services__s": "services",
+    }
+)
+"""API name -> the word in ZohoCRM.modules.WORD.CREATE (insert-records page, "Possible module names")."""
+
+API_NAME: Final[Mapping[str, str]] = MappingProxyType(
+    {word: name for name, word in SCOPE_NAME.items()}
+    | {
+        "Meetings": "Events",
+        "Price Books": "Price_Books",
+        "Sales Orders": "Sales_Orders",
+        "Purchase Orders": "Purchase_Orders",
+        "Appointments": "Appointments__s",
+        "Appointments Rescheduled History": "Appointments_Rescheduled_History__s",
+        "Services": "Services__s",
+    }
+)
+"""Other names that the insert-records page has for the modules -> API name."""
 
 
 def standard_module(api_name: str) -> Module | None:
     """The built-in schema of the module with this API name (case counts), or None."""
-    return _MODULES.get(api_name)
+    return _built(api_name) if api_name in _TABLES else None
 
 
-def _optional(api_name: str, type_: FieldType, length: int, decimals: int | None = None) -> Field:
-    return Field(api_name, type_, type_.json_type, length, decimals)
-
-
-def _read_only(api_name: str, type_: FieldType, length: int) -> Field:
-    return Field(api_name, type_, type_.json_type, length, creatable=False)
-
-
-_T = FieldType
-
-# Field metadata of a Leads module: every field that is not custom, in the order of the metadata. Whether a
-# field is unique is an organisation's own setting, so no field is unique here.
-_LEADS: Final = Module(
-    "Leads",
-    (
-        _optional("Owner", _T.OWNERLOOKUP, f.LOOKUP_LENGTH),
-        _optional("Company", _T.TEXT, 200),
-        _optional("First_Name", _T.TEXT, 40),
-        Field("Last_Name", _T.TEXT, JsonType.STRING, 80, mandatory=True),
-        _optional("Designation", _T.TEXT, 100),
-        _optional("Email", _T.EMAIL, f.EMAIL_LENGTH),
-        _optional("Phone", _T.PHONE, f.PHONE_LENGTH),
-        _optional("Fax", _T.TEXT, 30),
-        _optional("Mobile", _T.PHONE, f.PHONE_LENGTH),
-        _optional("Website", _T.WEBSITE, f.WEBSITE_LENGTH),
-        _optional("Lead_Source", _T.PICKLIST, f.PICKLIST_LENGTH),
-        _optional("Lead_Status", _T.PICKLIST, f.PICKLIST_LENGTH),
-        _optional("Industry", _T.PICKLIST, f.PICKLIST_LENGTH),
-        _optional("No_of_Employees", _T.INTEGER, f.INTEGER_DIGITS),
-        _optional("Annual_Revenue", _T.CURRENCY, f.DOUBLE_DIGITS, 2),
-        _optional("Rating", _T.PICKLIST, f.PICKLIST_LENGTH),
-        _read_only("Created_By", _T.OWNERLOOKUP, f.LOOKUP_LENGTH),
-        _read_only("Modified_By", _T.OWNERLOOKUP, f.LOOKUP_LENGTH),
-        _read_only("Created_Time", _T.DATETIME, f.DATETIME_LENGTH),
-        _read_only("Modified_Time", _T.DATETIME, f.DATETIME_LENGTH),
-        _read_only("Full_Name", _T.TEXT, 120),
-        _optional("Street", _T.TEXT, 250),
-        _optional("City", _T.TEXT, 100),
-        _optional("State", _T.TEXT, 100),
-        _optional("Zip_Code", _T.TEXT, 30),
-        _optional("Country", _T.TEXT, 100),
-        _optional("Description", _T.TEXTAREA, f.TEXTAREA_LARGE_LENGTH),
-        _optional("Skype_ID", _T.TEXT, 50),
-        _optional("Email_Opt_Out", _T.BOOLEAN, f.BOOLEAN_LENGTH),
-        _optional("Salutation", _T.PICKLIST, 25),
-        _optional("Secondary_Email", _T.EMAIL, f.EMAIL_LENGTH),
-        _read_only("Last_Activity_Time", _T.DATETIME, f.DATETIME_LENGTH),
-        _optional("Twitter", _T.TEXT, 50),
-        _optional("Layout", _T.LAYOUT, 50),
-        Field("Tag", _T.TEXT, JsonType.ARRAY, 2_000),
-        _optional("Record_Image", _T.PROFILEIMAGE, 255),
-        _read_only("Converted_Date_Time", _T.DATETIME, f.DATETIME_LENGTH),
-        _read_only("Lead_Conversion_Time", _T.INTEGER, f.INTEGER_DIGITS),
-        _read_only("Unsubscribed_Mode", _T.PICKLIST, f.PICKLIST_LENGTH),
-        _read_only("Unsubscribed_Time", _T.DATETIME, f.DATETIME_LENGTH),
-        _read_only("Converted_Account", _T.LOOKUP, f.LOOKUP_LENGTH),
-        _read_only("Converted_Contact", _T.LOOKUP, f.LOOKUP_LENGTH),
-        _read_only("Converted_Deal", _T.LOOKUP, f.LOOKUP_LENGTH),
-        _read_only("Territories", _T.TERRITORIES, 120),
-        _read_only("id", _T.BIGINT, f.BIGINT_DIGITS),
-        _read_only("Change_Log_Time__s", _T.DATETIME, f.DATETIME_LENGTH),
-        _read_only("Converted__s", _T.BOOLEAN, f.BOOLEAN_LENGTH),
-        _read_only("Locked__s", _T.BOOLEAN, f.BOOLEAN_LENGTH),
-        _read_only("Last_Enriched_Time__s", _T.DATETIME, f.DATETIME_LENGTH),
-        _read_only("Enrich_Status__s", _T.PICKLIST, f.PICKLIST_LENGTH),
-        _optional("Wizard", _T.BIGINT, 50),
-        _optional("Last_Visited_Time", _T.DATETIME, f.DATETIME_LENGTH),
-        _optional("First_Visited_URL", _T.WEBSITE, 3_000),
-        _optional("Average_Time_Spent_Minutes", _T.DOUBLE, f.DOUBLE_DIGITS, 2),
-        _optional("Number_Of_Chats", _T.INTEGER, f.INTEGER_DIGITS),
-        _optional("Referrer", _T.WEBSITE, 3_000),
-        _optional("Visitor_Score", _T.BIGINT, 19),
-        _optional("First_Visited_Time", _T.DATETIME, f.DATETIME_LENGTH),
-        _optional("Days_Visited", _T.INTEGER, f.INTEGER_DIGITS),
-        _read_only("Record_Status__s", _T.PICKLIST, f.PICKLIST_LENGTH),
-        _optional("Data_Source", _T.PICKLIST, f.PICKLIST_LENGTH),
-    ),
-)
-
-_MODULES: Final[Mapping[str, Module]] = MappingProxyType({_LEADS.api_name: _LEADS})
+@cache
+def _built(api_name: str) -> Module:
+    return _TABLES[api_name]()

@@ -12,6 +12,8 @@ MANDATORY_NOT_FOUND: Final = "MANDATORY_NOT_FOUND"
 DEPENDENT_FIELD_MISSING: Final = "DEPENDENT_FIELD_MISSING"
 DEPENDENT_MISMATCH: Final = "DEPENDENT_MISMATCH"
 LIMIT_EXCEEDED: Final = "LIMIT_EXCEEDED"
+# The API's own words where they are not the usual ones of the code (insert-records page and API samples).
+ID_INVALID: Final = "the id given seems to be invalid"
 # Codes of lines that no API would have read.
 NOT_JSON: Final = "NOT_JSON"
 NOT_AN_OBJECT: Final = "NOT_AN_OBJECT"

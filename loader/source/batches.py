@@ -2,7 +2,7 @@
 
 A line leaves as a record, as an invalid line, or as a blank one; nothing is dropped and nothing is changed.
 An overlong line gets a span of its own, so that the span of a record, which may have to be read again as a
-whole, never is larger than a body.
+whole, never is larger than a body. So does a record that has to be sent alone.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class BatchCutter:
     """Takes lines, gives batches.
 
     `limit` counts records: lines that are not blank, valid or not. After that many the cutter is `full`, at
-    the end of the last one's line, and takes no more.
+    the end of the last one's line, and takes no more. `alone` tells the lines that get a batch of their own;
+    None: no line does, and none is looked at.
     """
 
     def __init__(
@@ -50,8 +51,10 @@ class BatchCutter:
         start: int = 0,
         number: int = 1,
         limit: int | None = None,
+        alone: Callable[[bytes], bool] | None = None,
     ) -> None:
         self._check = check
+        self._alone = alone
         self._bounds = cut
         self._left = limit
         self.next_number = number
@@ -137,8 +140,14 @@ class BatchCutter:
             self._line_count += len(texts)
             done += len(texts)
             at += size
-            if len(self._records) >= self._bounds.records_max or self._line_count >= self._bounds.lines_max:
+            if self._complete(texts):
                 yield self._close()
+
+    def _complete(self, taken: list[bytes]) -> bool:
+        """Nothing more belongs into the open batch; `taken` came last."""
+        if len(self._records) >= self._bounds.records_max or self._line_count >= self._bounds.lines_max:
+            return True
+        return self._alone is not None and len(taken) == 1 and self._alone(taken[0])
 
     def _take_bytes(self, raw: bytes | memoryview) -> None:
         self._crc = zlib.crc32(raw, self._crc)
@@ -158,7 +167,16 @@ class BatchCutter:
         least = 0 if self._line_count else 1
         while size > bytes_left and len(texts) > least:
             size -= len(texts.pop()) + run.line_end_bytes
+        if self._alone is not None and any(map(self._alone, texts)):
+            texts = self._before_alone(texts)
+            size = sum(map(len, texts)) + len(texts) * run.line_end_bytes
         return texts, size
+
+    def _before_alone(self, texts: list[bytes]) -> list[bytes]:
+        """The lines before the first that goes alone; or that one itself, where the batch is empty."""
+        assert self._alone is not None
+        place = next(place for place, text in enumerate(texts) if self._alone(text))
+        return texts[: place or (0 if self._line_count else 1)]
 
     def _classify(self, texts: list[bytes], *, at: int, line_end_bytes: int) -> None:
         line = self._first_line + self._line_count

@@ -42,6 +42,20 @@ class ForCall(Enum):
     """The code does not say whether anything was applied."""
 
 
+class Seen(msgspec.Struct, frozen=True):
+    """How the API was seen to say it."""
+
+    statuses: tuple[int, ...] = ()
+    """HTTP statuses. An error of a record also comes under 207, where others of the call were inserted."""
+    shapes: tuple[str, ...] = ()
+    """`record`: an item of `data[]`; `one item`: its only item, for the whole call; `bare`: an object without
+    `data`."""
+    messages: tuple[str, ...] = ()
+    """The API's words; never decided by."""
+    details: tuple[str, ...] = ()
+    """Members of `details` that were seen with it; each may be missing."""
+
+
 class CodeFacts(msgspec.Struct, frozen=True):
     """One row of the table."""
 
@@ -50,6 +64,7 @@ class CodeFacts(msgspec.Struct, frozen=True):
     call: ForCall
     advice: str
     """What a person should do."""
+    seen: Seen = Seen()
 
     @property
     def concerns_load(self) -> bool:
@@ -57,11 +72,126 @@ class CodeFacts(msgspec.Struct, frozen=True):
         return self.call not in (ForCall.HALVE, ForCall.IN_DOUBT)
 
 
+_RECORD = ("record",)
+_CALL = ("one item", "bare")
+_FIELD = ("api_name", "json_path")
+
+# Insert-records page, "Possible Errors"; the vendor's published examples of createRecords; captured answers.
+# Old versions leave `json_path` out, and put a duplicate's id into `details.id` alone.
+_SEEN: Final[Mapping[str, Seen]] = MappingProxyType(
+    {
+        "SUCCESS": Seen(
+            (201, 200, 202), _RECORD, ("record added",), ("id", "Created_Time", "$approval_state")
+        ),
+        "INVALID_DATA": Seen(
+            (400,),
+            ("record", "one item", "bare"),
+            (
+                "invalid data",
+                "the id given seems to be invalid",
+                "Given Probability is not valid",
+                "Pipeline doesn't contain the Stage",
+                "Layout doesn't contain the Pipeline",
+                "Wizard connections supplied do not form a valid path",
+                "Wizard connection id is invalid",
+                "The field value given for Company is invalid",
+                "The external ID of the lookup field or the Price Book is incorrect",
+                "body",
+            ),
+            (*_FIELD, "expected_data_type", "maximum_length", "supported_values"),
+        ),
+        "MANDATORY_NOT_FOUND": Seen(
+            (400,), ("record", "one item", "bare"), ("required field not found",), (*_FIELD, "layout_rule")
+        ),
+        "DUPLICATE_DATA": Seen(
+            (400,),
+            _RECORD,
+            ("duplicate data", "The external field contains duplicate data."),
+            (*_FIELD, "id", "duplicate_record", "more_records"),
+        ),
+        "MULTIPLE_OR_MULTI_ERRORS": Seen(
+            (400,),
+            _RECORD,
+            ("Multiple errors in the request", "Duplicate data in multiple fields"),
+            ("errors",),
+        ),
+        "LIMIT_EXCEEDED": Seen(
+            (400,),
+            ("record", "one item"),
+            (
+                "Only 50 participants can be added to an event.",
+                "count of records in your request exceeds the limit",
+            ),
+            (*_FIELD, "maximum_length"),
+        ),
+        "RECORD_LOCKED": Seen(
+            (400,),
+            _RECORD,
+            ("Sorry, you cannot perform this operation as the record is locked.",),
+            (*_FIELD, "action"),
+        ),
+        "DEPENDENT_FIELD_MISSING": Seen(
+            (400,),
+            _RECORD,
+            (
+                "Required field not found",
+                "The field 'Product_Subcategory' is required when 'Product_Category' is provided",
+            ),
+            (*_FIELD, "dependee"),
+        ),
+        "DEPENDENT_MISMATCH": Seen(
+            (400,), _RECORD, ("Call Duration can not be zero.",), (*_FIELD, "dependee")
+        ),
+        "DEPENDENT_SERVICE_ERROR": Seen((400,), _RECORD, (), ("dependency_error",)),
+        "EXPECTED_FIELD_MISSING": Seen((400,), _RECORD, (), ("expected_fields",)),
+        "PATTERN_NOT_MATCHED": Seen((400,), _RECORD, (), _FIELD),
+        "NOT_ALLOWED": Seen((400,), _RECORD, (), _FIELD),
+        "INVALID_MODULE": Seen(
+            (400,),
+            _CALL,
+            ("The module name given seems to be invalid", "The given module is not supported in API"),
+            ("resource_path_index",),
+        ),
+        "INVALID_REQUEST_METHOD": Seen(
+            (400,), _CALL, ("The http request method type is not a valid one",), ("resource_path_index",)
+        ),
+        "INVALID_URL_PATTERN": Seen(
+            (404,), ("bare",), ("Please check if the URL trying to access is a correct one",)
+        ),
+        "INVALID_TOKEN": Seen((401,), ("bare",), ("invalid oauth token",)),
+        "OAUTH_SCOPE_MISMATCH": Seen((401,), ("bare",), ("invalid oauth scope to access this URL",)),
+        "AUTHENTICATION_FAILURE": Seen((401,), ("bare",), ("Authentication failed",)),
+        "NO_PERMISSION": Seen((403,), ("bare",), ("Permission denied to add records",), ("permissions",)),
+        "AUTHORIZATION_FAILED": Seen(
+            (400,),
+            ("record", "one item"),
+            ("User does not have sufficient privilege to add records",),
+            ("resource_path_index",),
+        ),
+        "TOO_MANY_REQUESTS": Seen(
+            (429,),
+            ("bare",),
+            ("too many requests. please try again after some time",),
+            ("retry_after", "limit", "window"),
+        ),
+        "RATE_LIMIT_EXCEEDED": Seen((429,), ("bare",), ("Too many requests. Please try again later.",)),
+        "INTERNAL_ERROR": Seen((500,), ("bare",), ("Internal Server Error",)),
+        "PROCESSING_ERROR": Seen((500,), ("bare", "record")),
+        "SERVICE_UNAVAILABLE": Seen((503,), ("bare",), ("Service temporarily unavailable for maintenance",)),
+        "ALREADY_MODIFIED": Seen((412,), _RECORD),
+        "NOT_APPROVED": Seen((400,), _RECORD, (), _FIELD),
+        "REQUIRED_PARAM_MISSING": Seen(
+            (400,), ("bare",), ("One of the expected parameter is missing",), ("param_name",)
+        ),
+    }
+)
+
+
 def _row(code: str, record: ForRecord, call: ForCall, advice: str) -> CodeFacts:
-    return CodeFacts(code, record, call, advice)
+    return CodeFacts(code, record, call, advice, _SEEN.get(code, Seen()))
 
 
-_MEND = "Mend the record in rejected.ndjson and load that file."
+_MEND = "Mend the record in rejected.ndjson, then: loader retry DIR"
 _SCOPES = "ZohoCRM.modules.ALL, or ZohoCRM.modules.MODULE.CREATE with ZohoCRM.modules.MODULE.READ"
 
 # Codes of the insert-records page, unless a comment names another source. Where its resolutions contradict
@@ -211,6 +341,25 @@ _ROWS: Final = (
         ForRecord.IN_DOUBT,
         ForCall.IN_DOUBT,
         "The service is down for maintenance: run the same command again later.",
+    ),
+    # Of other calls of the same API (the vendor's published examples): an insert has no use for them.
+    _row(
+        "NOT_APPROVED",
+        ForRecord.REJECTED,
+        ForCall.HALVE,
+        f"A record that this one refers to still waits for its approval. {_MEND}",
+    ),
+    _row(
+        "ALREADY_MODIFIED",
+        ForRecord.IN_DOUBT,
+        ForCall.IN_DOUBT,
+        "An answer to an update, which no insert should get. Look the record up, then: loader resolve DIR",
+    ),
+    _row(
+        "REQUIRED_PARAM_MISSING",
+        ForRecord.IN_DOUBT,
+        ForCall.STOP_CONFIGURATION,
+        "The host wants a parameter that an insert does not have. Check --api-domain.",
     ),
     # The loader's own, for lines that are never sent.
     _row("NOT_JSON", ForRecord.REJECTED, ForCall.IN_DOUBT, "Make the line one JSON object, on one line."),

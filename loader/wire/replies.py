@@ -15,11 +15,10 @@ from typing import Any, Final, Literal
 import msgspec
 
 from loader.wire.codes import ForRecord, facts
+from loader.wire.details import Details, hints_of, inner_errors, parts_of, text, together, worded
 from loader.wire.limits import ID_DIGITS_MAX
 from loader.wire.messages import HttpReply
-
-TEXT_MAX: Final = 200
-"""Characters of the API's words that are kept: they may quote the record."""
+from loader.wire.options import OPTION_KEYS
 
 ANSWERED: Final = frozenset({200, 201, 202, 207, 400})
 """Statuses that may come with an answer for each record. 201: all inserted; 207: some; 400: none
@@ -38,6 +37,7 @@ class ItemError(msgspec.Struct, frozen=True):
     code: str
     field: str
     message: str
+    """The API's words, and what its details add to them."""
     duplicate_ids: tuple[str, ...] = ()
 
 
@@ -49,6 +49,7 @@ class Item(msgspec.Struct, frozen=True):
     """Of the record that was inserted; empty for an error."""
     code: str = ""
     message: str = ""
+    """For people: the API's words, what its details add, and of several errors each."""
     field: str = ""
     index: int | None = None
     """The position that the item's own `json_path` names; it should be the item's. None: it names none."""
@@ -71,7 +72,9 @@ class CallRefused(msgspec.Struct, frozen=True):
     message: str = ""
     field: str = ""
     detail: str = ""
-    """More of the API's words, where there are any (the permission that is missing ...)."""
+    """What the details add, where they do (the permission that is missing, the possible values ...)."""
+    option: str = ""
+    """The key beside `data` that is refused (`trigger`, `lar_id` ...); empty: it is about something else."""
 
 
 class Unreadable(msgspec.Struct, frozen=True):
@@ -119,8 +122,14 @@ _decode_any = msgspec.json.Decoder(dict[str, Any]).decode
 _UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def read_insert(reply: HttpReply, records: int) -> Inserted | Answered | CallRefused | Unreadable:
-    """The answer to an insert of `records` records."""
+def read_insert(
+    reply: HttpReply, records: int, *, series: bool = False
+) -> Inserted | Answered | CallRefused | Unreadable:
+    """The answer to an insert of `records` records.
+
+    `series`: the one record recurs, and the API answers with an item for each of the records that it makes of
+    it (insert-records page, recurring tasks). The first one's id stands for it.
+    """
     if reply.status in ANSWERED:
         try:
             ids = [item.details.id for item in _decode_plain(reply.body).data]
@@ -129,7 +138,9 @@ def read_insert(reply: HttpReply, records: int) -> Inserted | Answered | CallRef
         else:
             if len(ids) == records and _sound(ids):
                 return Inserted(ids)
-    return _read_slowly(reply, records)
+            if series and ids and _sound(ids):
+                return Inserted(ids[:1])
+    return _read_slowly(reply, records, series=series)
 
 
 def _sound(ids: Sequence[str]) -> bool:
@@ -143,7 +154,7 @@ def _sound(ids: Sequence[str]) -> bool:
     )
 
 
-def _read_slowly(reply: HttpReply, records: int) -> Answered | CallRefused | Unreadable:
+def _read_slowly(reply: HttpReply, records: int, *, series: bool) -> Answered | CallRefused | Unreadable:
     answer = _object_of(reply)
     if answer is None:
         return Unreadable(_what_it_is(reply.body))
@@ -156,6 +167,8 @@ def _read_slowly(reply: HttpReply, records: int) -> Answered | CallRefused | Unr
         return _refusal_from(data[0])
     if reply.status not in ANSWERED:
         return Unreadable("answers for records under a status that has none", _code_of(data))
+    if series and len(data) > 1:
+        return _read_series(data)
     if len(data) != records:
         return Unreadable(f"{len(data)} answers for {records} records", _code_of(data))
     return _read_items(data)
@@ -174,6 +187,18 @@ def _read_items(data: Sequence[Mapping[str, Any]]) -> Answered | Unreadable:
     return Answered(items)
 
 
+def _read_series(data: Sequence[Mapping[str, Any]]) -> Answered | Unreadable:
+    """The answer for one record of which the API makes several: all successes, or nothing is certain."""
+    answer = _read_items(data)
+    if isinstance(answer, Unreadable):
+        return answer
+    if not all(item.ok and item.index in (None, 0) for item in answer.items):
+        return Unreadable(
+            f"{len(data)} answers for a recurring record, and not all are successes", _code_of(data)
+        )
+    return Answered(answer.items[:1])
+
+
 def _read_item(one: Mapping[str, Any], position: int) -> Item | None:
     """None: it cannot be told what became of the record."""
     code, status = one.get("code"), one.get("status")
@@ -184,23 +209,24 @@ def _read_item(one: Mapping[str, Any], position: int) -> Item | None:
             return None
         return Item(True, identifier, "SUCCESS", index=_index_of(details))
     if status == "error" and isinstance(code, str) and code not in ("", "SUCCESS"):
-        return _read_error(one, details, position)
+        return _read_error(one, position)
     return None
 
 
-def _read_error(one: Mapping[str, Any], details: Mapping[str, Any], position: int) -> Item:
-    nested = details.get("errors")
-    inner = [error for error in nested if isinstance(error, dict)] if isinstance(nested, list) else []
+def _read_error(one: Mapping[str, Any], position: int) -> Item:
+    parts = parts_of(one)
+    inner = inner_errors(one)
     errors = tuple(_item_error(error) for error in inner)
-    code = _text(one.get("code"))
-    found = (*_duplicate_ids(code, details), *(each for error in errors for each in error.duplicate_ids))
-    indices = [_index_of(part) for part in (details, *map(_details_of, inner))]
+    code, message = text(one.get("code")), text(one.get("message"))
+    found = (*_duplicate_ids(code, parts), *(each for error in errors for each in error.duplicate_ids))
+    indices = [_index_of(part) for part in (*parts, *(each for error in inner for each in parts_of(error)))]
     named = [index for index in indices if index is not None]
+    several = [(error.code, error.field, error.message) for error in errors]
     return Item(
         ok=False,
         code=code,
-        message=_text(one.get("message")),
-        field=_field_of(details) or next((error.field for error in errors if error.field), ""),
+        message=together(several) if several else worded(code, message, parts),
+        field=_field_of(parts) or next((error.field for error in errors if error.field), ""),
         # One part that names another record is enough to distrust the item.
         index=next((index for index in named if index != position), named[0] if named else None),
         duplicate_ids=tuple(dict.fromkeys(found)),
@@ -209,24 +235,28 @@ def _read_error(one: Mapping[str, Any], details: Mapping[str, Any], position: in
 
 
 def _item_error(error: Mapping[str, Any]) -> ItemError:
-    details = _details_of(error)
-    code = _text(error.get("code"))
-    return ItemError(code, _field_of(details), _text(error.get("message")), _duplicate_ids(code, details))
+    parts = parts_of(error)
+    code, message = text(error.get("code")), text(error.get("message"))
+    ids = _duplicate_ids(code, parts)
+    words = worded(code, message, parts)
+    return ItemError(code, _field_of(parts), f"{words}, record {ids[0]}" if ids else words, ids)
 
 
-def _duplicate_ids(code: str, details: Mapping[str, Any]) -> tuple[str, ...]:
+def _duplicate_ids(code: str, parts: Sequence[Details]) -> tuple[str, ...]:
     """The existing record's id stands at one of two places, by version; both are read."""
     if facts(code).record is not ForRecord.DUPLICATE:
         return ()
-    record = details.get("duplicate_record")
-    places = (record.get("id") if isinstance(record, dict) else None, details.get("id"))
-    return tuple(dict.fromkeys(one for one in places if isinstance(one, str) and _sound([one])))
+    found: list[object] = []
+    for part in parts:
+        record = part.get("duplicate_record")
+        found += (record.get("id") if isinstance(record, dict) else None, part.get("id"))
+    return tuple(dict.fromkeys(one for one in found if isinstance(one, str) and _sound([one])))
 
 
 _RECORD_PATH: Final = re.compile(r"\$\.data\[(\d{1,9})\](?:\.(.*))?", re.DOTALL)
 
 
-def _index_of(details: Mapping[str, Any]) -> int | None:
+def _index_of(details: Details) -> int | None:
     path = details.get("json_path")
     if not isinstance(path, str) or not path.startswith("$.data["):
         return None
@@ -235,12 +265,15 @@ def _index_of(details: Mapping[str, Any]) -> int | None:
     return int(match[1]) if match else -1
 
 
-def _field_of(details: Mapping[str, Any]) -> str:
+def _field_of(parts: Sequence[Details]) -> str:
     """`Email`; for a value within a field, the way to it: `Contact_Name.id`, `Quoted_Items.Quantity`."""
-    name = _text(details.get("api_name"))
-    match = _RECORD_PATH.fullmatch(_text(details.get("json_path")))
-    within = re.sub(r"\[\d*\]", "", match[2] or "") if match else ""
-    return within if "." in within else name or within
+    for part in parts:
+        name = text(part.get("api_name"))
+        match = _RECORD_PATH.fullmatch(text(part.get("json_path")))
+        within = re.sub(r"\[\d*\]", "", match[2] or "") if match else ""
+        if field := within if "." in within else name or within:
+            return field
+    return ""
 
 
 def _is_for_the_call(one: Mapping[str, Any], status: int, records: int) -> bool:
@@ -249,25 +282,39 @@ def _is_for_the_call(one: Mapping[str, Any], status: int, records: int) -> bool:
     For a call of several records a lone item that might belong to one of them proves nothing about the rest:
     it counts as a refusal only where it says so.
     """
-    code, details = one.get("code"), _details_of(one)
+    code, parts = one.get("code"), parts_of(one)
     if one.get("status") != "error" or not isinstance(code, str) or not code:
         return False
-    path = details.get("json_path")
-    if isinstance(path, str) and path.startswith("$.data["):
+    paths = [path for part in parts if isinstance(path := part.get("json_path"), str) and path]
+    if any(path.startswith("$.data[") for path in paths):
         return False
-    if status not in ANSWERED or "resource_path_index" in details or facts(code).concerns_load:
+    wide = status not in ANSWERED or any("resource_path_index" in part for part in parts)
+    if wide or facts(code).concerns_load or _option_of(parts):
         return True
-    if isinstance(path, str) and path:
-        return path == "$.data" or not path.startswith("$.data")
-    return code == "LIMIT_EXCEEDED" and records > 1 and details.get("api_name", "data") == "data"
+    if paths:
+        return all(path == "$.data" or not path.startswith("$.data") for path in paths)
+    about = next((part["api_name"] for part in parts if "api_name" in part), "data")
+    return code == "LIMIT_EXCEEDED" and records > 1 and about == "data"
+
+
+def _option_of(parts: Sequence[Details]) -> str:
+    """The option of the request that an error is about; `$.trigger[0]`, or its bare name."""
+    for part in parts:
+        path, name = text(part.get("json_path")), text(part.get("api_name"))
+        first = re.split(r"[.\[]", path.removeprefix("$."), maxsplit=1)[0] if path else name
+        if first in OPTION_KEYS:
+            return first
+    return ""
 
 
 def _refusal_from(one: Mapping[str, Any]) -> CallRefused:
-    details = _details_of(one)
-    permissions = details.get("permissions")
-    detail = ", ".join(map(str, permissions)) if isinstance(permissions, list) else ""
+    parts, code = parts_of(one), text(one.get("code"))
     return CallRefused(
-        _text(one.get("code")), _text(one.get("message")), _field_of(details), detail[:TEXT_MAX]
+        code,
+        text(one.get("message")),
+        _field_of(parts),
+        hints_of(code, parts),
+        _option_of(parts),
     )
 
 
@@ -329,7 +376,14 @@ def read_organisation_id(reply: HttpReply) -> str:
 def read_edition(reply: HttpReply) -> str:
     """The organisation's edition in the API's own word (`enterprise`); empty where it does not say."""
     licence = _first_of(reply, "org").get("license_details")
-    return _text(licence.get("paid_type")) if isinstance(licence, dict) else ""
+    return text(licence.get("paid_type")) if isinstance(licence, dict) else ""
+
+
+def read_licences(reply: HttpReply) -> int | None:
+    """How many user licences the organisation has bought; None where the answer does not say."""
+    licence = _first_of(reply, "org").get("license_details")
+    bought = licence.get("users_license_purchased") if isinstance(licence, dict) else None
+    return bought if isinstance(bought, int) and not isinstance(bought, bool) and bought > 0 else None
 
 
 def _id_of_first(reply: HttpReply, member: str) -> str:
@@ -351,9 +405,9 @@ def server_time(headers: Mapping[str, str]) -> float | None:
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
-def _unix_seconds(text: object) -> float | None:
+def _unix_seconds(written: object) -> float | None:
     try:
-        at = datetime.fromisoformat(text) if isinstance(text, str) else None
+        at = datetime.fromisoformat(written) if isinstance(written, str) else None
     except ValueError:
         return None
     return at.timestamp() if at is not None and at.tzinfo else None
@@ -366,24 +420,17 @@ def _object_of(reply: HttpReply) -> dict[str, Any] | None:
         return None
 
 
-def _details_of(one: Mapping[str, Any]) -> Mapping[str, Any]:
-    """`details` is an object; older versions and gateways also give a list, or leave it out."""
-    details = one.get("details")
-    if isinstance(details, list):
-        details = details[0] if details else None
-    return details if isinstance(details, dict) else {}
+def _details_of(one: Mapping[str, Any]) -> Details:
+    """The first object of `details`; empty where there is none."""
+    return next(iter(parts_of(one)), {})
 
 
 def _code_of(data: Sequence[Mapping[str, Any]]) -> str:
-    return next((_text(one.get("code")) for one in data if one.get("status") == "error"), "")
+    return next((text(one.get("code")) for one in data if one.get("status") == "error"), "")
 
 
 def _is_id(value: object) -> bool:
     return isinstance(value, str) and _sound([value])
-
-
-def _text(value: object) -> str:
-    return value[:TEXT_MAX] if isinstance(value, str) else ""
 
 
 def _what_it_is(body: bytes) -> str:

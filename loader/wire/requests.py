@@ -10,6 +10,7 @@ import msgspec
 
 from loader.wire.limits import COQL_ROWS_AT_ONE_CREDIT
 from loader.wire.messages import HttpRequest
+from loader.wire.options import PLAIN, InsertOptions
 
 API_VERSION: Final = "v8"
 """The version that the insert-records page describes."""
@@ -19,10 +20,10 @@ PATH_PREFIX: Final = f"/crm/{API_VERSION}"
 _JSON: Final = {"content-type": "application/json"}
 
 
-def insert(module: str, records: Sequence[bytes]) -> HttpRequest:
-    """Insert the records: the bytes between the commas of the body are the input lines, unchanged."""
-    body = b'{"data":[' + b",".join(records) + b"]}"
-    return HttpRequest("POST", f"{PATH_PREFIX}/{quote(module, safe='')}", body, _JSON)
+def insert(module: str, records: Sequence[bytes], options: InsertOptions = PLAIN) -> HttpRequest:
+    """Insert the records: the bytes between the commas of `data` are the records given, unchanged."""
+    body = b'{"data":[' + b",".join(records) + options.tail
+    return HttpRequest("POST", f"{PATH_PREFIX}/{quote(module, safe='')}", body, options.headers)
 
 
 def get_by_ids(module: str, ids: Sequence[str], fields: Iterable[str]) -> HttpRequest:
@@ -44,6 +45,11 @@ def organisation() -> HttpRequest:
 def fields(module: str) -> HttpRequest:
     """The module's field metadata."""
     return HttpRequest("GET", f"{PATH_PREFIX}/settings/fields?{urlencode({'module': module})}")
+
+
+def layouts(module: str) -> HttpRequest:
+    """The module's layouts."""
+    return HttpRequest("GET", f"{PATH_PREFIX}/settings/layouts?{urlencode({'module': module})}")
 
 
 def modules() -> HttpRequest:

@@ -12,6 +12,7 @@ from loader.cli.commands import load
 from loader.cli.credentials import read_credentials
 from loader.errors import CredentialsError
 from loader.settings import Credentials, LoadSettings, Threshold
+from loader.wire.options import PLAIN, InsertOptions
 from tests.cli.conftest import Run
 
 CANARY = "1000.canary-7f3a9c"
@@ -63,6 +64,120 @@ def test_each_flag_arrives(run: Run, seen: Seen) -> None:
     assert (settings.ok_duplicates, settings.check, seen.fresh) == (True, False, True)
 
 
+def test_what_inserts_say_beside_their_records_is_left_out_unless_it_is_said(run: Run, seen: Seen) -> None:
+    assert run("load", "f", "--module", "Leads").code == 0
+    assert seen.settings.options == PLAIN
+    assert (seen.settings.layout_id, seen.settings.approval_mode) == ("", False)
+
+
+def test_the_flags_of_inserts_arrive(run: Run, seen: Seen) -> None:
+    flags = (
+        "--trigger workflow,approval --layout-id 554023000002734009 --lar-id 7 --apply-feature layout_rules"
+        " --apply-feature range_validation,layout_rules --skip-feature cadences --approval-mode"
+        " --external Leads.Account.Ext_Id --external Leads.What_Id->Deals.Ext_Id"
+    )
+    assert run("load", "f", "--module", "Leads", *flags.split()).code == 0
+    assert seen.settings.options == InsertOptions(
+        trigger=("workflow", "approval"),
+        lar_id="7",
+        apply_features=("layout_rules", "range_validation"),
+        skip_features=("cadences",),
+        external=("Leads.Account.Ext_Id", "Leads.What_Id->Deals.Ext_Id"),
+    )
+    assert (seen.settings.layout_id, seen.settings.approval_mode) == ("554023000002734009", True)
+
+
+@pytest.mark.parametrize(
+    ("content", "environment", "expected"),
+    [
+        pytest.param('trigger = "none"', {}, InsertOptions(trigger=()), id="a text"),
+        pytest.param(
+            'trigger = ["workflow", "blueprint"]',
+            {},
+            InsertOptions(trigger=("workflow", "blueprint")),
+            id="a list",
+        ),
+        pytest.param(
+            'skip_feature = "cadences, assignment_rules"',
+            {},
+            InsertOptions(skip_features=("cadences", "assignment_rules")),
+            id="commas in a text",
+        ),
+        pytest.param(
+            'external = ["Leads.A.B", "Leads.C.D"]\nlar-id = "7"',
+            {},
+            InsertOptions(external=("Leads.A.B", "Leads.C.D"), lar_id="7"),
+            id="several keys",
+        ),
+        pytest.param("", {"LOADER_TRIGGER": "none"}, InsertOptions(trigger=()), id="a variable"),
+        pytest.param(
+            'trigger = "none"',
+            {"LOADER_TRIGGER": "approval,workflow"},
+            InsertOptions(trigger=("approval", "workflow")),
+            id="a variable before the file",
+        ),
+        pytest.param(
+            "",
+            {"LOADER_EXTERNAL": "Leads.A.B Leads.C.D", "LOADER_SKIP_FEATURE": "cadences"},
+            InsertOptions(external=("Leads.A.B", "Leads.C.D"), skip_features=("cadences",)),
+            id="several in a variable",
+        ),
+        pytest.param(
+            "",
+            {"LOADER_TRIGGER": " workflow, approval "},
+            InsertOptions(trigger=("workflow", "approval")),
+            id="commas and blanks in a variable",
+        ),
+    ],
+)
+def test_they_may_also_stand_in_a_file_or_in_the_environment(
+    run: Run,
+    seen: Seen,
+    monkeypatch: pytest.MonkeyPatch,
+    content: str,
+    environment: dict[str, str],
+    expected: InsertOptions,
+) -> None:
+    Path("loader.toml").write_text(content)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert run("load", "f", "--module", "Leads").code == 0
+    assert seen.settings.options == expected
+
+
+def test_a_flag_that_may_be_repeated_replaces_what_the_file_says(run: Run, seen: Seen) -> None:
+    Path("loader.toml").write_text('trigger = ["workflow"]\nlayout_id = "1"\napproval_mode = true\n')
+    assert run("load", "f", "--module", "Leads", "--trigger", "none", "--layout-id", "2").code == 0
+    assert seen.settings.options.trigger == ()
+    assert (seen.settings.layout_id, seen.settings.approval_mode) == ("2", True)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ("--trigger workflows", ("--trigger", "'workflows'", "workflow, approval, blueprint")),
+        ("--trigger none,workflow", ("--trigger", "none and workflow exclude each other")),
+        ("--trigger workflow --trigger none", ("--trigger", "none and workflow exclude each other")),
+        ("--trigger ,", ("--trigger", "names nothing")),
+        ("--apply-feature layout_rule", ("--apply-feature", "layout_rules, range_validation")),
+        ("--skip-feature cadence", ("--skip-feature", "cadences, assignment_rules")),
+        ("--lar-id rule7", ("--lar-id", "'rule7'", "digits")),
+        ("--layout-id Standard", ("--layout-id", "'Standard'", "digits")),
+        ("--external Leads.Account", ("--external", "Module.Lookup.Field")),
+        ("--external Contacts.Account_Name.Ext", ("--external", "begins with Contacts")),
+    ],
+)
+def test_an_option_that_the_api_does_not_know_is_exit_2_and_says_what_it_knows(
+    run: Run, seen: Seen, flags: str, words: tuple[str, ...]
+) -> None:
+    ran = run("load", "f", "--module", "Leads", *flags.split())
+    assert ran.code == 2
+    said = " ".join(ran.err.split())
+    for word in words:
+        assert word in said
+    assert not hasattr(seen, "settings")
+
+
 def test_flag_before_environment_before_file_here_before_file_of_the_user(
     run: Run, seen: Seen, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -96,6 +211,10 @@ def test_values_of_a_file_keep_their_kinds(run: Run, seen: Seen) -> None:
         pytest.param("new = true", "cannot be set for good", id="starting over each time"),
         pytest.param('client_secret = "x"', "credentials do not belong", id="a secret"),
         pytest.param("concurrency = [1]", "single value", id="a list"),
+        pytest.param("trigger = []", "names nothing", id="an empty list"),
+        pytest.param("trigger = [1]", "a list of texts", id="a list of numbers"),
+        pytest.param("trigger = {a = 1}", "a list of texts", id="a table"),
+        pytest.param("trigger = 1", "'1' is none of", id="a number"),
         pytest.param("concurrency = ", "is not TOML", id="not TOML"),
         pytest.param('concurrency = "ten"', "--concurrency", id="no number"),
         pytest.param("timeout = 60", "is not a time", id="no unit"),

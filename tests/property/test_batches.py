@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,19 +31,27 @@ def check(line: bytes) -> Sequence[Problem]:
     return () if line.startswith(b"{") else (Problem("INVALID_DATA", "not an object"),)
 
 
-def cut(feeds: list[bytes], cut: Cut, limit: int | None = None) -> list[Batch]:
+def apart(line: bytes) -> bool:
+    return b'"a"' in line
+
+
+def cut(
+    feeds: list[bytes], cut: Cut, limit: int | None = None, alone: Callable[[bytes], bool] | None = None
+) -> list[Batch]:
     splitter = LineSplitter(LINE_BYTES_MAX)
-    cutter = BatchCutter(check, cut, limit=limit)
+    cutter = BatchCutter(check, cut, limit=limit, alone=alone)
     batches = [batch for data in feeds for batch in cutter.feed(splitter.feed(data))]
     batches += cutter.feed(splitter.flush())
     last = cutter.cut()
     return [*batches, last] if last else batches
 
 
-@given(data=inputs, cut_at=bounds)
-def test_every_line_is_in_one_place_and_every_byte_in_one_span(data: bytes, cut_at: Cut) -> None:
+@given(data=inputs, cut_at=bounds, alone=st.sampled_from([None, apart]))
+def test_every_line_is_in_one_place_and_every_byte_in_one_span(
+    data: bytes, cut_at: Cut, alone: Callable[[bytes], bool] | None
+) -> None:
     at, next_line = 0, 1
-    for number, batch in enumerate(cut([data], cut_at), 1):
+    for number, batch in enumerate(cut([data], cut_at, alone=alone), 1):
         span = batch.span
         assert (batch.number, span.start, span.first_line) == (number, at, next_line)
         assert span.crc == zlib.crc32(data[span.start : span.stop])
@@ -57,12 +65,29 @@ def test_every_line_is_in_one_place_and_every_byte_in_one_span(data: bytes, cut_
     assert at == len(data)
 
 
-@given(data=inputs, cut_at=bounds, size=st.integers(1, 7), limit=st.none() | st.integers(0, 20))
+@given(
+    data=inputs,
+    cut_at=bounds,
+    size=st.integers(1, 7),
+    limit=st.none() | st.integers(0, 20),
+    alone=st.sampled_from([None, apart]),
+)
 def test_batches_do_not_depend_on_how_the_input_is_fed(
-    data: bytes, cut_at: Cut, size: int, limit: int | None
+    data: bytes, cut_at: Cut, size: int, limit: int | None, alone: Callable[[bytes], bool] | None
 ) -> None:
     feeds = [data[i : i + size] for i in range(0, len(data), size)]
-    assert cut(feeds, cut_at, limit) == cut([data], cut_at, limit)
+    assert cut(feeds, cut_at, limit, alone) == cut([data], cut_at, limit, alone)
+
+
+@given(data=inputs, cut_at=bounds)
+def test_a_record_that_goes_alone_has_no_neighbour_and_takes_none_from_the_others(
+    data: bytes, cut_at: Cut
+) -> None:
+    batches = cut([data], cut_at, alone=apart)
+    for batch in batches:
+        assert not any(map(apart, batch.records)) or batch.span.line_count == 1
+    records = [record for batch in batches for record in batch.records]
+    assert records == [record for batch in cut([data], cut_at) for record in batch.records]
 
 
 @given(data=inputs, cut_at=bounds, limit=st.integers(0, 20))

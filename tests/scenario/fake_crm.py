@@ -22,6 +22,7 @@ import anyio
 import msgspec
 
 from loader.delivery.account import Account
+from loader.delivery.additions import Additions
 from loader.delivery.asking import Asker, CrmResolver, Sender
 from loader.delivery.deliver import Delivery
 from loader.delivery.doubts import Doubts, DoubtSettings, Rung
@@ -33,6 +34,7 @@ from loader.pipeline import Pipeline
 from loader.records import Attempt, Batch, Span, Window
 from loader.throttle.gate import Gate, GateSettings
 from loader.wire.messages import Fault, HttpReply, HttpRequest, NoReply, Reply
+from loader.wire.options import PLAIN, InsertOptions
 
 EPOCH_S = 1_767_225_600.0
 """The server's time when a test begins."""
@@ -102,10 +104,16 @@ class FakeCrm:
         """Lines that make the whole call fail with a bare 400."""
         self.refusal: tuple[int, str] | None = None
         """Status and code with which each insert is refused whole."""
+        self.refused_option = ""
+        """The key beside `data` that each insert is refused for."""
         self.refuse_questions: tuple[int, str] | None = None
+        self.series_length = 3
+        """Records that the CRM makes of one with a Recurring_Activity."""
         self.token = 1
         self.revoked: set[int] = set()
         self.inserts: list[list[int]] = []
+        self.requests: list[HttpRequest] = []
+        """The inserts as they came."""
         self.before_insert: Callable[[list[int]], None] = lambda _lines: None
         self.questions: list[str] = []
         self.renewed: list[int] = []
@@ -148,6 +156,7 @@ class FakeCrm:
         self.in_flight_most = max(self.in_flight_most, self._calls_in_flight)
         try:
             if request.method == "POST" and not request.path.endswith("/coql"):
+                self.requests.append(request)
                 reply = await self._insert(json.loads(request.body or b"")["data"], token)
             else:
                 reply = await self._question(request, token)
@@ -177,7 +186,7 @@ class FakeCrm:
             return refusal
         items: list[dict[str, Any]] = []
         if deed in APPLIES:
-            items = [self._apply(record) for record in records]
+            items = [item for record in records for item in self._apply_all(record)]
         elif deed is Deed.HALF:
             for record in records[: len(records) // 2]:
                 self._apply(record)
@@ -188,7 +197,7 @@ class FakeCrm:
         return self._tell(deed, items)
 
     def _apply_later(self, records: list[Record], seconds: float) -> None:
-        asyncio.get_running_loop().call_later(seconds, lambda: [self._apply(one) for one in records])
+        asyncio.get_running_loop().call_later(seconds, lambda: [self._apply_all(one) for one in records])
 
     def _refusal(self, deed: Deed, records: list[Record], token: int) -> Reply | None:
         if deed is Deed.PUSH_BACK:
@@ -205,9 +214,20 @@ class FakeCrm:
             return answer(413, "<html>too large</html>")
         if self.refusal is not None:
             return bare(*self.refusal)
+        if self.refused_option:
+            item = item_error("INVALID_DATA", {"json_path": f"$.{self.refused_option}"})
+            return answer(400, {"data": [item]})
         if any(record["Line"] in self.poison for record in records):
             return bare(400, "INVALID_DATA")
         return None
+
+    def _apply_all(self, record: Record) -> list[dict[str, Any]]:
+        """The items of a record: one, or one for each record of its series."""
+        first = self._apply(record)
+        if first["code"] != "SUCCESS" or not record.get("Recurring_Activity"):
+            return [first]
+        ids = [self.put(record, by=US, age_s=0.0) for _ in range(self.series_length - 1)]
+        return [first, *({**first, "details": {"id": one}} for one in ids)]
 
     def _apply(self, record: Record) -> dict[str, Any]:
         line = record["Line"]
@@ -383,6 +403,10 @@ class World:
         key: str = "",
         rung: Rung | None = None,
         stamp: Stamp | None = None,
+        additions: Additions | None = None,
+        options: InsertOptions = PLAIN,
+        module: str = "Leads",
+        alone: Callable[[bytes], bool] | None = None,
         concurrency: int = 3,
         patience_s: float = 300.0,
         quiet_period_s: float = 30.0,
@@ -398,6 +422,10 @@ class World:
         self._key = key
         self._rung = rung or (Rung.SEND_AGAIN if key or stamp else Rung.HOLD)
         self._stamp = stamp
+        self._additions = additions or Additions(stamp=stamp)
+        self._options = options
+        self._module = module
+        self._alone = alone
         self._patience_s = patience_s
         self._quiet_period_s = quiet_period_s
         self._user_id = user_id
@@ -418,7 +446,7 @@ class World:
     def delivery(self) -> Delivery:
         account = Account(self.recorder, self.events.append)
         return Delivery(
-            "Leads",
+            self._module,
             transport=self.crm,
             account=account,
             doubts=self._doubts(account),
@@ -426,12 +454,20 @@ class World:
             rest=self.pipeline.rest,
             server_time=self.crm.now,
             open_keys=OpenKeys(KeyReader(self._key)) if self._key and self._stamp is None else None,
+            options=self._options,
+            alone=self._alone,
             jitter=lambda: 0.5,
         )
 
     def _doubts(self, account: Account) -> Doubts:
         key = self._key if self._stamp is None else self._stamp.field
-        asker = Asker("Leads", key, frozenset({self._user_id} - {""}), stamped=self._stamp is not None)
+        asker = Asker(
+            self._module,
+            key,
+            frozenset({self._user_id} - {""}),
+            stamped=self._stamp is not None,
+            series=self._alone is not None,
+        )
         sender = Sender(self.crm.send, self.crm.renew_token, self.gate)
         return Doubts(
             DoubtSettings(self._rung, key, self._quiet_period_s, self._shared_keys),
@@ -440,7 +476,7 @@ class World:
             gate=self.gate,
             rest=self.pipeline.rest,
             server_time=self.crm.now,
-            stamp=self._stamp,
+            additions=self._additions,
         )
 
     async def load(self, batches: Sequence[Sequence[Record]], *, first: Sequence[Attempt] = ()) -> None:

@@ -63,6 +63,10 @@ def no_scope(_: Asked) -> Answer:
     return refused(401, "OAUTH_SCOPE_MISMATCH", "invalid oauth scope to access this URL")
 
 
+def no_layouts(_: Asked) -> Answer:
+    return 204, b""
+
+
 def users(_: Asked) -> Answer:
     return as_json(200, {"users": [{"id": "7000000000001"}]})
 
@@ -77,6 +81,7 @@ class HostileCrm:
 
     token: Answerer = granted
     fields: Answerer = no_scope
+    layouts: Answerer = no_layouts
     users: Answerer = users
     organisation: Answerer = organisation
     insert: Answerer = inserted
@@ -92,7 +97,12 @@ class HostileCrm:
         if asked.path.startswith("/oauth/"):
             return self.token(asked)
         place = asked.path.partition("/crm/v8/")[2].partition("?")[0]
-        reads = {"settings/fields": self.fields, "users": self.users, "org": self.organisation}
+        reads = {
+            "settings/fields": self.fields,
+            "settings/layouts": self.layouts,
+            "users": self.users,
+            "org": self.organisation,
+        }
         return reads.get(place, self.insert)(asked)
 
 

@@ -16,12 +16,13 @@ from loader.delivery.deliver import DOUBT_TRIES_MAX, LOCKED_TRIES_MAX, NOT_APPLI
 from loader.delivery.doubts import Rung
 from loader.delivery.keys import shared_keys
 from loader.errors import CredentialsError, LoaderError, NotNowError, UsageError
-from loader.events import GatePaused, GateReopened
+from loader.events import GatePaused, GateReopened, ServiceUnreachable
 from loader.outcomes import Outcome
 from loader.pipeline import RESTING_MAX
 from loader.records import Attempt, Window
 from loader.throttle.gate import Gate
 from loader.wire.messages import HttpRequest, Reply
+from loader.wire.options import InsertOptions
 from tests import virtual_time
 from tests.scenario.fake_crm import (
     EPOCH_S,
@@ -307,6 +308,31 @@ def test_what_an_earlier_run_left_in_doubt_is_held_unsent_where_no_key_can_tell(
     virtual_time.run(main)
     assert sorted(world.recorder.held) == [1, 2]
     assert world.crm.inserts == [[3]]
+
+
+def test_a_refused_option_stops_the_load_and_halves_or_rejects_nothing() -> None:
+    world = World(FakeCrm(), concurrency=1, options=InsertOptions(trigger=("workflow",)))
+    world.crm.refused_option = "trigger[0]"
+    run(world, THREE_BATCHES)
+    assert isinstance(world.pipeline.error, UsageError)
+    assert "an option" in world.pipeline.error.what
+    assert "trigger" in world.pipeline.error.why
+    assert world.crm.inserts == [[1, 2]]
+    assert world.recorder.final == {}
+    assert world.recorder.held == {}
+    assert not any(isinstance(event, ServiceUnreachable) for event in world.events)
+    assert world.recorder.may_be_applied == set()
+
+
+def test_each_insert_says_the_options_of_the_load() -> None:
+    options = InsertOptions(trigger=(), external=("Leads.A.B",))
+    world = World(FakeCrm(), options=options)
+    world.crm.plan.extend([Deed.NOT_HANDED_OVER])
+    run(world, THREE_BATCHES)
+    assert len(world.crm.requests) == 4
+    for request in world.crm.requests:
+        assert json.loads(request.body or b"")["trigger"] == []
+        assert request.headers["X-EXTERNAL"] == "Leads.A.B"
 
 
 # --- not applied, again ---

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import anyio
 import pytest
 
+from loader.delivery.additions import Additions
 from loader.delivery.doubts import Rung
 from loader.delivery.stamp import LENGTH_MIN, Stamp
 from loader.errors import NotNowError
@@ -318,7 +319,7 @@ def test_a_duplicate_in_another_field_is_not_ours() -> None:
 def test_the_stamp_is_one_more_member_and_the_other_bytes_are_as_they_were(
     record: bytes, expected: dict[str, object]
 ) -> None:
-    (out,) = Stamp("F", "ID").on(Attempt(1, 1, [7], [record])).records
+    (out,) = Additions(stamp=Stamp("F", "ID")).on(Attempt(1, 1, [7], [record])).records
     assert json.loads(out) == expected
     assert out.startswith(record[: record.rindex(b"}")])
 

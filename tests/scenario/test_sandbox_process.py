@@ -116,3 +116,58 @@ def test_a_sandbox_on_the_same_database_goes_on_with_client_records_and_numbers(
         (second,) = insert(after, token_of(before | {"url": after["url"]}), ["b@b.cd"])
     assert int(second) == int(first) + 1
     assert stored_ids(database) == {first, second}
+
+
+# --- The command --------------------------------------------------------------------------------------------
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "reference" / "sandbox-org.toml"
+
+
+def command(*flags: str) -> list[str]:
+    return [sys.executable, "-m", "loader", "sandbox", "--port", "0", *flags]
+
+
+def test_the_command_takes_organisation_edition_scopes_and_switches(tmp_path: Path) -> None:
+    flags = [
+        "--db",
+        str(tmp_path / "crm.db"),
+        "--org",
+        str(EXAMPLE),
+        "--edition",
+        "professional",
+        "--users",
+        "3",
+    ]
+    flags += ["--scopes", "ZohoCRM.org.READ, ZohoCRM.modules.vehicles.CREATE", "--switch", "no-json-path"]
+    flags += ["--switch", "all-failed-202"]
+    with subprocess.Popen(command(*flags), stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            ready = json.loads(process.stdout.readline())
+            headers = token_of(ready)
+            request = urllib.request.Request(ready["url"] + "/crm/v8/org", headers=headers)
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                (org,) = json.loads(answer.read())["org"]
+            assert org["license_details"]["paid_type"] == "professional"
+            assert org["license_details"]["users_license_purchased"] == 3
+            (item,) = post(ready["url"] + "/crm/v8/Vehicles", b'{"data":[{}]}', headers)["data"]
+            assert item["details"] == {"api_name": "Name"}
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--org", "/nonexistent/org.toml"], "--org /nonexistent/org.toml cannot be used"),
+        (["--edition", "gold"], "--edition 'gold' cannot be used"),
+        (["--scopes", ","], "--scopes names no scope"),
+        (["--scopes", "ZohoCRM.modules.laeds.ALL"], "there is no module 'laeds' here"),
+        (["--switch", "nonsense"], "--switch 'nonsense' cannot be used"),
+    ],
+)
+def test_a_flag_that_cannot_be_ends_the_command_with_code_2(flags: list[str], words: str) -> None:
+    done = subprocess.run(command(*flags), capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr

@@ -440,7 +440,11 @@ REFUSED_WHOLE = {
     "LIMIT_EXCEEDED": Row(lone(400, "LIMIT_EXCEEDED", {"api_name": "data"}), AGAIN, then=HALVED),
     "resource_path_index": Row(lone(400, "INVALID_DATA", {"resource_path_index": 0}), AGAIN, then=HALVED),
     "json_path of all data": Row(lone(400, "INVALID_DATA", {"json_path": "$.data"}), AGAIN, then=HALVED),
-    "json_path elsewhere": Row(lone(400, "INVALID_DATA", {"json_path": "$.trigger"}), AGAIN, then=HALVED),
+    "json_path elsewhere": Row(lone(400, "INVALID_DATA", {"json_path": "$.process"}), AGAIN, then=HALVED),
+    "json_path of an option": Row(
+        lone(400, "INVALID_DATA", {"json_path": "$.trigger[0]"}), AGAIN, exit=USAGE
+    ),
+    "an option by its name": Row(lone(400, "INVALID_DATA", {"api_name": "lar_id"}), AGAIN, exit=USAGE),
     "INVALID_MODULE": Row(lone(400, "INVALID_MODULE", {"resource_path_index": 0}), AGAIN, exit=USAGE),
     "INVALID_MODULE under 202": Row(lone(202, "INVALID_MODULE", {}), IN_DOUBT),
     "NO_PERMISSION": Row(lone(400, "NO_PERMISSION", {"permissions": ["create"]}), AGAIN, exit=CREDENTIALS),

@@ -130,6 +130,7 @@ PAUSE = Expected("no", Remedy.PAUSE_ALL)
 HALVE = Expected("no", Remedy.HALVE)
 CREDENTIALS = Expected("no", stop=Stop.CREDENTIALS)
 CONFIGURATION = Expected("no", stop=Stop.CONFIGURATION)
+OPTION = Expected("no", stop=Stop.OPTION)
 
 STATUSES: dict[str, tuple[HttpReply, Expected]] = {
     "401 INVALID_TOKEN": (bare(401, "INVALID_TOKEN"), Expected("no", Remedy.RENEW_TOKEN)),
@@ -162,8 +163,24 @@ STATUSES: dict[str, tuple[HttpReply, Expected]] = {
         HALVE,
     ),
     "400 with a json_path outside data": (
-        answers(error("INVALID_DATA", json_path="$.trigger"), status=400),
+        answers(error("INVALID_DATA", json_path="$.process"), status=400),
         HALVE,
+    ),
+    "400 for an option": (
+        answers(error("INVALID_DATA", json_path="$.trigger[0]"), status=400),
+        OPTION,
+    ),
+    "400 for an option, bare": (
+        reply(400, error("INVALID_DATA", json_path="$.apply_feature_execution[0].name")),
+        OPTION,
+    ),
+    "400 for an option with a code that nobody knows": (
+        answers(error("BRAND_NEW", api_name="lar_id"), status=400),
+        OPTION,
+    ),
+    "201 with a refusal of an option": (
+        reply(201, error("INVALID_DATA", json_path="$.trigger")),
+        DOUBT,
     ),
     "400 INTERNAL_ERROR, bare": (bare(400, "INTERNAL_ERROR"), DOUBT),
     "400 PROCESSING_ERROR, bare": (bare(400, "PROCESSING_ERROR"), DOUBT),
@@ -399,6 +416,48 @@ def test_a_locked_record_keeps_its_code_beside_a_neighbour_in_doubt() -> None:
     verdict = judge(FRESH, answers(error("RECORD_LOCKED"), error("INTERNAL_ERROR"), success(IDS[2])))
     assert verdict.code == "RECORD_LOCKED"
     assert (list(verdict.again), list(verdict.doubtful)) == ([11], [12])
+
+
+def series(count: int, *more: dict[str, Any]) -> HttpReply:
+    return answers(*(success(str(5000000000020 + number)) for number in range(count)), *more, status=201)
+
+
+@pytest.mark.parametrize("attempt", [ONE, msgspec.structs.replace(ONE, in_doubt=True, doubt_since=1.0)])
+def test_the_items_of_a_recurring_record_make_one_outcome_with_the_first_id(attempt: Attempt) -> None:
+    for count in (1, 2, 7):
+        verdict = judge(attempt, series(count), series=True)
+        require_each_line_once(verdict, attempt)
+        assert part_of(verdict, 11) == ("inserted", "5000000000020")
+        assert verdict.passed
+
+
+def test_of_any_other_record_two_items_prove_nothing() -> None:
+    require(judge(ONE, series(2)), ONE, DOUBT)
+
+
+@pytest.mark.parametrize("more", [error("INVALID_DATA"), error("INTERNAL_ERROR"), {"status": "ok"}])
+def test_a_series_that_is_not_whole_leaves_its_record_in_doubt(more: dict[str, Any]) -> None:
+    require(judge(ONE, series(2, more), series=True), ONE, DOUBT)
+
+
+def test_a_refused_option_is_named_with_what_is_possible() -> None:
+    answer = error(
+        "INVALID_DATA",
+        api_name="name",
+        json_path="$.skip_feature_execution[0].name",
+        supported_values=["cadences"],
+    )
+    verdict = judge(FRESH, answers(answer, status=400))
+    assert verdict.reason == ("HTTP 400 INVALID_DATA: because (skip_feature_execution; possible: cadences)")
+
+
+def test_all_errors_of_a_record_are_in_its_outcome() -> None:
+    answer = several(duplicate(), error("INVALID_DATA", api_name="Phone", maximum_length=30))
+    (rejected,) = judge(FRESH, answers(success(IDS[0]), answer, success(IDS[2]))).settlement.others
+    assert rejected.message == (
+        "2 errors: DUPLICATE_DATA Email: because, record 5000000000099;"
+        " INVALID_DATA Phone: because (at most 30 characters)"
+    )
 
 
 def test_the_reason_quotes_no_more_of_the_answer_than_a_person_can_read() -> None:

@@ -36,6 +36,7 @@ FIELDS = {
         },
     ]
 }
+LAYOUTS = {"layouts": [{"id": "91055", "sections": [{"fields": [{"api_name": "Code", "required": True}]}]}]}
 USER = {"users": [{"id": "7000000000001"}]}
 ORGANISATION = {"org": [{"id": "8000000000001"}]}
 
@@ -55,6 +56,7 @@ class Script:
     def __init__(self, **answers: list[Reply]) -> None:
         sound: Mapping[str, list[Reply]] = {
             "fields": [reply(200, FIELDS)],
+            "layouts": [reply(200, LAYOUTS)],
             "users": [reply(200, USER)],
             "org": [reply(200, ORGANISATION)],
         }
@@ -100,9 +102,10 @@ class Script:
 def test_one_question_each_tells_module_user_organisation_and_the_server_s_clock() -> None:
     script = Script()
     told = script.run()
-    assert script.asked == ["fields", "users", "org"]
+    assert script.asked == ["fields", "layouts", "users", "org"]
     assert told.metadata_read
     assert told.module.field("Code") is not None
+    assert [layout.required for layout in told.module.layouts] == [("Code",)]
     assert (told.user_id, told.organisation) == ("7000000000001", "8000000000001")
     assert told.clock_offset_s == pytest.approx(-90)
     assert script.warnings == []
@@ -218,7 +221,7 @@ PASSING: Mapping[str, Callable[[], Reply]] = {
 def test_a_read_is_harmless_so_it_is_asked_until_it_is_answered(row: str) -> None:
     script = Script(fields=[PASSING[row](), PASSING[row](), reply(200, FIELDS)])
     assert script.run().metadata_read
-    assert script.asked == ["fields"] * 3 + ["users", "org"]
+    assert script.asked == ["fields"] * 3 + ["layouts", "users", "org"]
 
 
 @pytest.mark.parametrize("row", PASSING)
@@ -227,3 +230,27 @@ def test_a_service_that_never_answers_ends_the_load_after_its_patience(row: str)
     error = script.stopped(NotNowError)
     assert "crm.example" in error.what
     assert len(script.asked) < 50
+
+
+def test_layouts_that_may_not_be_read_are_named_with_their_scope_and_stop_nothing() -> None:
+    script = Script(layouts=[refusal(401, "OAUTH_SCOPE_MISMATCH")])
+    told = script.run()
+    assert told.module.layouts == ()
+    assert "ZohoCRM.settings.layouts.READ" in script.warnings[0]
+
+
+def test_layouts_that_are_none_are_told_and_stop_nothing() -> None:
+    script = Script(layouts=[reply(200, {"layouts": [{"name": "without an id"}]})])
+    assert script.run().module.layouts == ()
+    assert "the layouts of Leads cannot be read" in script.warnings[0]
+
+
+def test_a_subform_s_rows_are_read_from_their_own_module() -> None:
+    subform = {"api_name": "Sites", "data_type": "subform", "associated_module": {"module": "Sites_Rows"}}
+    rows = {"fields": [{"api_name": "City", "data_type": "text", "json_type": "string", "length": 5}]}
+    script = Script(fields=[reply(200, {"fields": [*FIELDS["fields"], subform]}), reply(200, rows)])
+    told = script.run()
+    sites = told.module.field("Sites")
+    assert sites is not None
+    assert [field.api_name for field in sites.subfields] == ["City"]
+    assert script.asked == ["fields", "fields", "layouts", "users", "org"]

@@ -50,6 +50,7 @@ def test_the_closing_screen_of_a_migration() -> None:
         "  872 rec/s · 100,001 calls · 16 sent again · 12 recovered · 2 resumes",
         "  1.0 M credits",
         "  rejected   leads.ndjson.load/rejected.ndjson   fix, then: loader load that-file --module Leads",
+        "             or, with the same target, key and options: loader retry leads.ndjson.load",
         "  reasons    leads.ndjson.load/rejected-reasons.ndjson",
     ]
 

@@ -1,7 +1,8 @@
 """What becomes of each record of an insert, and the item that the answer has for it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -10,7 +11,8 @@ import pytest
 from loader.sandbox import answers
 from loader.sandbox.answers import Answer, SuccessTemplate, User
 from loader.sandbox.catalogue import Served
-from loader.sandbox.inserts import Decision, decide, records_in
+from loader.sandbox.inserts import Body, Decision, Known, decide, read_body
+from loader.sandbox.switches import Statuses
 from loader.schema.modules import standard_module
 
 USER = User(id="5725767000000411001")
@@ -30,6 +32,10 @@ def nobody(field: str, values: Sequence[str]) -> Mapping[str, int]:
     return {}
 
 
+def known(owners: Callable[[str, Sequence[str]], Mapping[str, int]] = nobody, creator: User = USER) -> Known:
+    return Known(owners, lambda _: creator, USER, FIRST_ID, date(2023, 5, 10))
+
+
 def answer_to(
     *records: dict[str, Any], unique: tuple[str, ...] = (), taken: Mapping[tuple[str, str], int] | None = None
 ) -> tuple[int, list[dict[str, Any]], Decision]:
@@ -41,9 +47,9 @@ def answer_to(
         }
 
     raws = [json.dumps(record).encode() for record in records]
-    decision = decide(served(*unique), raws, owners=owners, first_id=FIRST_ID, user=USER)
+    decision = decide(served(*unique), raws, known(owners))
     assert isinstance(decision, Decision)
-    answer = decision.answer(SuccessTemplate(USER, TIME))
+    answer = decision.answer(SuccessTemplate(USER, TIME), Statuses())
     return answer.status, json.loads(answer.body)["data"], decision
 
 
@@ -132,9 +138,9 @@ def test_only_the_first_problem_of_a_record_is_reported() -> None:
 
 def test_a_duplicate_names_the_record_that_has_the_value() -> None:
     status, items, decision = answer_to(
-        lead(Email=" A@Example.com "),
-        unique=("Email",),
-        taken={("Email", "a@example.com"): 2008662000006256222},
+        lead(City=" Paris "),
+        unique=("City",),
+        taken={("City", "paris"): 2008662000006256222},
     )
     assert status == 400
     assert decision.records == ()
@@ -142,13 +148,13 @@ def test_a_duplicate_names_the_record_that_has_the_value() -> None:
         {
             "code": "DUPLICATE_DATA",
             "details": {
-                "api_name": "Email",
+                "api_name": "City",
                 "duplicate_record": {
                     "Owner": {"name": "Patricia Boyle", "id": "5725767000000411001", "zuid": "75092197"},
                     "module": {"api_name": "Leads", "id": "5725767000000002175"},
                     "id": "2008662000006256222",
                 },
-                "json_path": "$.data[0].Email",
+                "json_path": "$.data[0].City",
                 "id": "2008662000006256222",
                 "more_records": False,
             },
@@ -192,7 +198,7 @@ def test_a_record_that_fails_takes_no_value() -> None:
 
 @pytest.mark.parametrize("value", [None, "", "  "])
 def test_no_value_is_never_a_duplicate(value: str | None) -> None:
-    status, _, _ = answer_to(lead(Email=value), lead(Email=value), unique=("Email",))
+    status, _, _ = answer_to(lead(City=value), lead(City=value), unique=("City",))
     assert status == 201
 
 
@@ -204,9 +210,9 @@ def test_without_a_unique_field_equal_records_are_all_applied() -> None:
 
 def test_a_record_that_is_no_object_fails_alone() -> None:
     raws = [b'{"Last_Name":"Daly"}', b"12"]
-    decision = decide(served(), raws, owners=nobody, first_id=FIRST_ID, user=USER)
+    decision = decide(served(), raws, known())
     assert isinstance(decision, Decision)
-    assert json.loads(decision.failed[1])["details"] == {
+    assert decision.failed[1]["details"] == {
         "expected_data_type": "jsonobject",
         "json_path": "$.data[1]",
     }
@@ -214,12 +220,12 @@ def test_a_record_that_is_no_object_fails_alone() -> None:
 
 def test_bytes_that_are_not_utf8_spoil_the_whole_body() -> None:
     raws = [b'{"Last_Name":"Daly"}', b'{"Last_Name":"\xff"}']
-    assert decide(served(), raws, owners=nobody, first_id=1, user=USER) is answers.BODY_NOT_AN_OBJECT
+    assert decide(served(), raws, known()) is answers.BODY_NOT_AN_OBJECT
 
 
 def test_records_are_taken_from_the_body_byte_for_byte() -> None:
     body = b'{"trigger": [], "data" : [ {"Last_Name" :"\xc3\xa9\\u00e9", "a":1e400 } ,\n{}], "lar_id":"1"}'
-    assert records_in(body) == [b'{"Last_Name" :"\xc3\xa9\\u00e9", "a":1e400 }', b"{}"]
+    assert read_body(body) == Body([b'{"Last_Name" :"\xc3\xa9\\u00e9", "a":1e400 }', b"{}"])
 
 
 @pytest.mark.parametrize(
@@ -236,13 +242,13 @@ def test_records_are_taken_from_the_body_byte_for_byte() -> None:
     ],
 )
 def test_a_body_that_is_refused_as_a_whole(body: bytes, answer: Answer) -> None:
-    assert records_in(body) == answer
+    assert read_body(body) == answer
 
 
 def test_a_hundred_records_are_not_too_many() -> None:
-    records = records_in(b'{"data":[' + b",".join([b"{}"] * 100) + b"]}")
-    assert isinstance(records, list)
-    assert len(records) == 100
+    body = read_body(b'{"data":[' + b",".join([b"{}"] * 100) + b"]}")
+    assert isinstance(body, Body)
+    assert len(body.records) == 100
 
 
 def test_the_answer_to_more_than_a_hundred_records_has_one_item() -> None:

@@ -70,7 +70,7 @@ def test_leads_are_built_in_and_only_the_last_name_is_mandatory() -> None:
     assert leads is not None
     assert [field.api_name for field in leads.mandatory] == ["Last_Name"]
     assert not any(field.unique or field.external for field in leads.fields)
-    assert len(leads.fields) == 61
+    assert len(leads.fields) == 65
     tag = leads.field("Tag")
     assert tag is not None
     assert (tag.type, tag.json_type) == (FieldType.TEXT, JsonType.ARRAY)

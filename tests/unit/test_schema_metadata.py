@@ -3,8 +3,14 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from loader.schema.fields import Field, FieldType, JsonType
-from loader.schema.metadata import MetadataError, module_from_metadata
+from loader.schema.check import Checker
+from loader.schema.fields import Field, FieldType, JsonType, Module, Option
+from loader.schema.metadata import (
+    MetadataError,
+    metadata_from_module,
+    module_from_metadata,
+    with_subfields,
+)
 
 EMAIL = {
     "api_name": "Email",
@@ -100,3 +106,105 @@ def test_a_length_that_would_forbid_every_value_is_no_length() -> None:
 def test_nonsense_is_named_with_its_module(answer: bytes) -> None:
     with pytest.raises(MetadataError, match="field metadata of Leads"):
         module_from_metadata("Leads", answer)
+
+
+@pytest.mark.parametrize("values", [None, [], "left out"])
+def test_a_picklist_without_options_is_read(values: object) -> None:
+    assert read(data_type="picklist", pick_list_values=values).options == ()
+
+
+def test_options_are_what_the_api_takes_and_what_people_see() -> None:
+    rows = [
+        {"display_value": "-None-", "actual_value": "-None-", "sequence_number": 1, "type": "used"},
+        {"display_value": "Houston", "actual_value": "Houston Showroom", "id": "5"},
+        {"display_value": "Straße", "colour_code": None},
+        {"actual_value": "Only actual", "display_value": None},
+    ]
+    assert read(data_type="picklist", pick_list_values=rows).options == (
+        Option("-None-"),
+        Option("Houston Showroom", "Houston"),
+        Option("Straße"),
+        Option("Only actual"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "module", "link"),
+    [
+        ({"data_type": "lookup", "lookup": {"module": {"api_name": "Accounts", "id": "1"}}}, "Accounts", ""),
+        ({"data_type": "lookup", "lookup": {"module": "Accounts"}}, "Accounts", ""),
+        ({"data_type": "lookup", "lookup": {"module": None}}, "", ""),
+        ({"data_type": "lookup", "lookup": None}, "", ""),
+        (
+            {
+                "data_type": "multiselectlookup",
+                "multiselectlookup": {
+                    "linking_module": {"api_name": "LeadsXProducts"},
+                    "lookup_apiname": "Leads",
+                    "connected_module": {"api_name": "Products"},
+                    "connectedlookup_apiname": "Interested_Products",
+                },
+            },
+            "Products",
+            "Interested_Products",
+        ),
+        ({"data_type": "multiselectlookup", "multiselectlookup": {}}, "", ""),
+        ({"data_type": "multiuserlookup"}, "", "Email"),
+        ({"data_type": "subform", "associated_module": {"module": "Addresses", "id": "5"}}, "Addresses", ""),
+        ({"data_type": "subform", "associated_module": None}, "", ""),
+    ],
+)
+def test_what_a_field_refers_to(changes: dict[str, object], module: str, link: str) -> None:
+    field = read(**changes)
+    assert (field.module, field.link) == (module, link)
+
+
+def test_the_rows_of_a_subform_get_the_fields_of_their_module_but_need_not_name_their_record() -> None:
+    lookup = Field("Parent_Id", FieldType.LOOKUP, JsonType.OBJECT, mandatory=True, module="Leads")
+    street = Field("Street", FieldType.TEXT, JsonType.STRING, 20, mandatory=True)
+    leads = Module(
+        "Leads",
+        (
+            Field("Addresses", FieldType.SUBFORM, JsonType.ARRAY),
+            Field("More", FieldType.SUBFORM, JsonType.ARRAY),
+        ),
+    )
+    changed = with_subfields(leads, {"Addresses": Module("Alternate_Address", (lookup, street))})
+    checker = Checker(changed)
+    assert checker.problems(b'{"Addresses":[{"Street":"a"}],"More":[{"any":1}]}') == ()
+    found = checker.problems(b'{"Addresses":[{"Street":"a","Parent_Id":5},{}]}')
+    assert [problem.path for problem in found] == ["Addresses[0].Parent_Id", "Addresses[1].Street"]
+
+
+def test_a_module_of_412_fields_with_long_accented_picklists_is_read_and_checked() -> None:
+    accents = [f"Été n° {number} · Ünïcödé" for number in range(160)]
+    rows: list[dict[str, object]] = [
+        {
+            **EMAIL,
+            "api_name": f"Field_{number}",
+            "data_type": "picklist" if number % 4 else "text",
+            "length": 120,
+            "unique": {},
+            "pick_list_values": [
+                {"display_value": word, "actual_value": f"{word} ({number})"}
+                for word in accents + accents[:5]
+            ]
+            if number % 4
+            else None,
+        }
+        for number in range(412)
+    ]
+    module = module_from_metadata("Deals", msgspec.json.encode({"fields": rows}))
+    assert len(module.fields) == 412
+    assert all(len(field.options) == 165 for field in module.fields if field.type is FieldType.PICKLIST)
+    record = {f"Field_{number}": f"{accents[number % 160]} ({number})" for number in range(412)}
+    for strict in (False, True):
+        checker = Checker(module, strict_picklists=strict)
+        assert checker.problems(msgspec.json.encode(record)) == ()
+        wrong = msgspec.json.encode({**record, "Field_1": accents[0], "Field_2": "x" * 121})
+        assert [problem.path for problem in checker.problems(wrong)] == (
+            ["Field_1", "Field_2"] if strict else ["Field_2"]
+        )
+    assert (
+        module_from_metadata("Deals", msgspec.json.encode({"fields": metadata_from_module(module)})) == module
+    )

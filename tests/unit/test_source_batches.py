@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import tracemalloc
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from loader.records import Batch, InvalidLine
 from loader.schema.problems import Problem
@@ -17,10 +17,15 @@ def check(line: bytes) -> Sequence[Problem]:
 
 
 def cut(
-    data: bytes, bounds: Cut | None = None, *, limit: int | None = None, line_bytes_max: int = 1000
+    data: bytes,
+    bounds: Cut | None = None,
+    *,
+    limit: int | None = None,
+    line_bytes_max: int = 1000,
+    alone: Callable[[bytes], bool] | None = None,
 ) -> list[Batch]:
     splitter = LineSplitter(line_bytes_max)
-    cutter = BatchCutter(check, bounds or Cut(), limit=limit)
+    cutter = BatchCutter(check, bounds or Cut(), limit=limit, alone=alone)
     batches = [*cutter.feed(splitter.feed(data)), *cutter.feed(splitter.flush())]
     last = cutter.cut()
     return [*batches, last] if last else batches
@@ -153,6 +158,37 @@ def test_a_limit_ends_exactly_after_that_record() -> None:
     assert [line.line for line in batch.invalid] == [2]
     assert batch.span.stop == len(b"\nbad\n{}\n\n{}\n")
     assert cut(data, limit=0) == []
+
+
+def recurs(line: bytes) -> bool:
+    return b"R" in line
+
+
+def test_a_record_that_goes_alone_has_a_span_and_a_batch_of_its_own() -> None:
+    data = b'{"a":1}\n\n{"R":2}\n{"R":3}\nbad\n{"b":4}\n{"R":5}'
+    batches = cut(data, alone=recurs)
+    assert [list(batch.lines) for batch in batches] == [[1], [3], [4], [6], [7]]
+    assert [batch.records for batch in batches][1:3] == [[b'{"R":2}'], [b'{"R":3}']]
+    assert [(batch.span.first_line, batch.span.line_count) for batch in batches] == [
+        (1, 2), (3, 1), (4, 1), (5, 2), (7, 1),
+    ]  # fmt: skip
+    assert b"".join(data[batch.span.start : batch.span.stop] for batch in batches) == data
+
+
+def test_an_invalid_line_that_would_go_alone_is_invalid_and_nothing_is_sent_of_it() -> None:
+    first, second, third = cut(b"{}\nR\n{}\n", alone=recurs)
+    assert (len(first.records), len(second.records), len(third.records)) == (1, 0, 1)
+    assert [line.line for line in second.invalid] == [2]
+
+
+def test_a_record_that_goes_alone_counts_for_the_limit_like_any_other() -> None:
+    batches = cut(b'{}\n{"R":1}\n{}\n{"R":1}\n', limit=3, alone=recurs)
+    assert [list(batch.lines) for batch in batches] == [[1], [2], [3]]
+
+
+def test_where_no_record_goes_alone_no_line_is_looked_at() -> None:
+    (batch,) = cut(b'{"R":1}\n{"R":2}\n')
+    assert len(batch.records) == 2
 
 
 def test_cutting_goes_on_where_an_earlier_run_ended() -> None:

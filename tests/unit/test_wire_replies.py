@@ -138,8 +138,11 @@ def test_several_errors_of_a_record_are_kept_each() -> None:
     ]
     item = answered(data(error("MULTIPLE_OR_MULTI_ERRORS", errors=inner)), 1, 400).items[0]
     assert item.errors == (
-        ItemError("DUPLICATE_DATA", "Email", "duplicate data", ("7",)),
+        ItemError("DUPLICATE_DATA", "Email", "duplicate data, record 7", ("7",)),
         ItemError("INVALID_DATA", "Phone", "bad"),
+    )
+    assert item.message == (
+        "2 errors: DUPLICATE_DATA Email: duplicate data, record 7; INVALID_DATA Phone: bad"
     )
     assert (item.code, item.field, item.duplicate_ids, item.index) == (
         "MULTIPLE_OR_MULTI_ERRORS",
@@ -234,6 +237,7 @@ WHOLE: dict[str, dict[str, Any]] = {
     "an option that is none": error(
         "INVALID_DATA", api_name="name", json_path="$.apply_feature_execution[0].name"
     ),
+    "an option by its name alone": error("INVALID_DATA", api_name="lar_id"),
     "data itself": error("INVALID_DATA", json_path="$.data", expected_data_type="jsonarray"),
 }
 
@@ -265,7 +269,7 @@ def test_it_does_so_for_a_call_of_one_record_too(name: str) -> None:
 )
 def test_a_bare_error_refuses_the_call(code: str, status: int) -> None:
     answer = read_insert(reply(error(code, "why", permissions=["Crm_Implied_View_Leads"]), status), 100)
-    assert answer == CallRefused(code, "why", detail="Crm_Implied_View_Leads")
+    assert answer == CallRefused(code, "why", detail="permission Crm_Implied_View_Leads")
 
 
 @pytest.mark.parametrize(
@@ -275,10 +279,291 @@ def test_an_object_that_is_no_error_refuses_nothing(body: dict[str, object]) -> 
     unreadable(body, 2, 400)
 
 
+OPTIONS: dict[str, tuple[dict[str, Any], str, str]] = {
+    "by its path": (
+        error("INVALID_DATA", api_name="name", json_path="$.apply_feature_execution[0].name"),
+        "apply_feature_execution",
+        "",
+    ),
+    "with what is possible": (
+        error(
+            "INVALID_DATA",
+            api_name="name",
+            json_path="$.skip_feature_execution[0].name",
+            supported_values=["cadences"],
+        ),
+        "skip_feature_execution",
+        "possible: cadences",
+    ),
+    "an item of a list": (error("INVALID_DATA", api_name="trigger", json_path="$.trigger[0]"), "trigger", ""),
+    "by its name": (error("INVALID_DATA", api_name="lar_id"), "lar_id", ""),
+    "the header": (error("INVALID_DATA", api_name="X-EXTERNAL"), "X-EXTERNAL", ""),
+    "another key beside data": (error("INVALID_DATA", json_path="$.process"), "", ""),
+    "a key that only begins like one": (error("INVALID_DATA", json_path="$.triggers"), "", ""),
+    "all data": (error("INVALID_DATA", json_path="$.data"), "", ""),
+}
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+@pytest.mark.parametrize("name", OPTIONS)
+def test_an_option_that_is_refused_is_named(name: str, wrapped: bool) -> None:
+    one, option, detail = OPTIONS[name]
+    answer = read_insert(reply(data(one) if wrapped else one, 400), 100)
+    assert isinstance(answer, CallRefused)
+    assert (answer.option, answer.detail) == (option, detail)
+
+
 def test_the_apis_words_are_kept_short() -> None:
     long = "x" * 10_000
     item = answered(data(error("INVALID_DATA", long, api_name=long), success("1")), 2).items[0]
     assert (len(item.message), len(item.field)) == (200, 200)
+    hints = error("INVALID_DATA", long, expected_data_type=long, supported_values=[long] * 50)
+    item = answered(data(hints, success("1")), 2).items[0]
+    assert len(item.message) <= 403
+    many = error("MULTIPLE_OR_MULTI_ERRORS", errors=[error(long, long, api_name=long)] * 1000)
+    item = answered(data(many, success("1")), 2).items[0]
+    assert len(item.message) <= 400
+
+
+# --- what an error says, in the forms that were seen -------------------------------------------------------
+
+USER = {"name": "Pranav", "id": "2008662000000454001", "zuid": "75092197"}
+EXISTING = "2008662000006256222"
+TOLD: dict[str, tuple[dict[str, Any], str, str]] = {
+    "a type": (
+        error("INVALID_DATA", expected_data_type="integer", api_name="N", json_path="$.data[0].N"),
+        "N",
+        "invalid data (expected integer)",
+    ),
+    "a length": (
+        error("INVALID_DATA", maximum_length=2, api_name="N", json_path="$.data[0].N"),
+        "N",
+        "invalid data (at most 2 characters)",
+    ),
+    "a length as text": (
+        error("INVALID_DATA", maximum_length="2", api_name="N"),
+        "N",
+        "invalid data (at most 2 characters)",
+    ),
+    "the older form, without a path, both": (
+        error("INVALID_DATA", expected_data_type="date", maximum_length=20, api_name="Date_of_Birth"),
+        "Date_of_Birth",
+        "invalid data (expected date, at most 20 characters)",
+    ),
+    "digits": (
+        error("INVALID_DATA", expected_data_type="integer", maximum_length=9, api_name="N"),
+        "N",
+        "invalid data (expected integer, at most 9 digits)",
+    ),
+    "items": (
+        error("LIMIT_EXCEEDED", "too many", maximum_length=50, json_path="$.data[0].Participants"),
+        "Participants",
+        "too many (at most 50 items)",
+    ),
+    "a value, in words": (
+        error("INVALID_DATA", "The field value given for Company is invalid", api_name="Company"),
+        "Company",
+        "The field value given for Company is invalid",
+    ),
+    "a lookup": (
+        error("INVALID_DATA", "the id given seems to be invalid", api_name="id", json_path="$.data[0].A.id"),
+        "A.id",
+        "the id given seems to be invalid",
+    ),
+    "a layout rule": (
+        error(
+            "MANDATORY_NOT_FOUND",
+            "required field not found",
+            api_name="Name",
+            layout_rule={"name": "Layout Rule", "id": "5410702000000761547"},
+        ),
+        "Name",
+        "required field not found (layout rule Layout Rule)",
+    ),
+    "a dependent": (
+        error(
+            "DEPENDENT_FIELD_MISSING",
+            "missing",
+            api_name="Product_Subcategory",
+            dependee={"api_name": "Product_Category", "json_path": "$.data[0].Product_Category"},
+        ),
+        "Product_Subcategory",
+        "missing (it depends on Product_Category)",
+    ),
+    "a dependee by its name alone": (
+        error("DEPENDENT_MISMATCH", "no", api_name="A", dependee="B"),
+        "A",
+        "no (it depends on B)",
+    ),
+    "fields that were expected": (
+        error("EXPECTED_FIELD_MISSING", "no", expected_fields=[{"api_name": "A"}, "B", 7, {}]),
+        "",
+        "no (expected fields A, B)",
+    ),
+    "values that are possible": (
+        error("INVALID_DATA", api_name="Stage", supported_values=["Won", "Lost"]),
+        "Stage",
+        "invalid data (possible: Won, Lost)",
+    ),
+    "permissions": (
+        error("NOT_ALLOWED", "no", permissions=["Crm_Implied_Create_Leads"]),
+        "",
+        "no (permission Crm_Implied_Create_Leads)",
+    ),
+    "a joined service": (
+        error("DEPENDENT_SERVICE_ERROR", "no", dependency_error="CANNOT_PROCESS"),
+        "",
+        "no (CANNOT_PROCESS)",
+    ),
+    "a duplicate": (
+        error(
+            "DUPLICATE_DATA",
+            "duplicate data",
+            api_name="U",
+            duplicate_record={"Owner": USER, "id": EXISTING},
+            id=EXISTING,
+            more_records=False,
+        ),
+        "U",
+        "duplicate data",
+    ),
+    "a duplicate in another module": (
+        error(
+            "DUPLICATE_DATA",
+            "duplicate data",
+            api_name="U",
+            duplicate_record={"id": EXISTING, "module": {"api_name": "Contacts", "id": "9"}},
+            more_records=True,
+        ),
+        "U",
+        "duplicate data (of a record in Contacts, and of others)",
+    ),
+    "details as a list": (
+        {
+            "code": "INVALID_DATA",
+            "status": "error",
+            "message": "invalid data",
+            "details": [
+                {"api_name": "Email", "expected_data_type": "email"},
+                {"api_name": "Phone", "maximum_length": 30},
+            ],
+        },
+        "Email",
+        "invalid data (Email: expected email; Phone: at most 30 characters)",
+    ),
+    "details of no use": (
+        {"code": "INVALID_DATA", "status": "error", "message": "invalid data", "details": "x"},
+        "",
+        "invalid data",
+    ),
+    "no words": (
+        {"code": "INVALID_DATA", "status": "error", "details": {"maximum_length": 3}},
+        "",
+        "at most 3 characters",
+    ),
+    "lengths that are none": (
+        error("INVALID_DATA", maximum_length=True, supported_values="x"),
+        "",
+        "invalid data",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_an_error_is_told_with_what_its_details_add(name: str) -> None:
+    one, field, message = TOLD[name]
+    item = answered(data(one, success("1")), 2).items[0]
+    assert (item.field, item.message) == (field, message)
+
+
+MANY = [
+    error(
+        "DUPLICATE_DATA",
+        "duplicate data",
+        api_name="Email",
+        duplicate_record={"Owner": USER, "module": {"api_name": "Leads", "id": "9"}, "id": "71"},
+        json_path="$.data[0].Email",
+        more_records=True,
+    ),
+    error("DUPLICATE_DATA", "duplicate data", api_name="Mobile", id="72"),
+    error("INVALID_DATA", api_name="Born", expected_data_type="date", maximum_length=20),
+]
+SEVERAL: dict[str, object] = {
+    "in errors": {"errors": MANY},
+    "in errors of a list": [{"errors": MANY[:2]}, {"errors": MANY[2]}],
+    "as details themselves": MANY,
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_all_errors_of_a_record_are_told_wherever_they_stand(name: str) -> None:
+    one = {
+        "code": "MULTIPLE_OR_MULTI_ERRORS",
+        "status": "error",
+        "message": "Multiple errors",
+        "details": SEVERAL[name],
+    }
+    item = answered(data(one, success("1")), 2).items[0]
+    assert item.message == (
+        "3 errors: DUPLICATE_DATA Email: duplicate data (of a record in Leads, and of others), record 71;"
+        " DUPLICATE_DATA Mobile: duplicate data, record 72;"
+        " INVALID_DATA Born: invalid data (expected date, at most 20 characters)"
+    )
+    assert (item.field, item.duplicate_ids) == ("Email", ("71", "72"))
+    assert [error.code for error in item.errors] == ["DUPLICATE_DATA", "DUPLICATE_DATA", "INVALID_DATA"]
+
+
+def test_of_very_many_errors_codes_and_fields_are_told() -> None:
+    inner = [error("DUPLICATE_DATA", "duplicate data " * 9, api_name=f"F{number}") for number in range(9)]
+    item = answered(data(error("MULTIPLE_OR_MULTI_ERRORS", errors=inner), success("1")), 2).items[0]
+    assert item.message == "9 errors: " + "; ".join(f"DUPLICATE_DATA F{number}" for number in range(9))
+
+
+def test_one_of_several_details_that_names_another_record_shows_it() -> None:
+    parts = [{"api_name": "A", "json_path": f"$.data[{index}].A"} for index in (0, 1)]
+    one = {"code": "INVALID_DATA", "status": "error", "message": "", "details": parts}
+    assert answered(data(one, success("1")), 2).items[0].index == 1
+
+
+# --- one record of which the API makes several -------------------------------------------------------------
+
+
+def test_the_items_of_a_series_are_one_records_answer_and_the_first_id_is_its_own() -> None:
+    body = data(*(success(str(number)) for number in range(40, 47)))
+    assert read_insert(reply(body), 1, series=True) == Inserted(["40"])
+    assert read_insert(reply(data(success("40"))), 1, series=True) == Inserted(["40"])
+    with_place = data(*(success(str(number), json_path="$.data[0]") for number in (40, 41)))
+    answer = read_insert(reply(with_place), 1, series=True)
+    assert isinstance(answer, Answered)
+    assert [item.id for item in answer.items] == ["40"]
+
+
+def test_without_the_word_that_it_recurs_more_items_than_records_say_nothing() -> None:
+    unreadable(data(success("1"), success("2")), 1)
+
+
+ODD_SERIES: dict[str, dict[str, Any]] = {
+    "a mixed one": data(success("1"), error("INVALID_DATA")),
+    "an error first": data(error("INVALID_DATA"), success("1")),
+    "errors alone": data(error("INVALID_DATA"), error("INVALID_DATA")),
+    "the same id twice": data(success("1"), success("1")),
+    "an item that is neither": data(success("1"), {"status": "ok"}),
+    "an item of another record": data(success("1"), success("2", json_path="$.data[1]")),
+    "no item": data(),
+}
+
+
+@pytest.mark.parametrize("name", ODD_SERIES)
+def test_an_odd_series_says_nothing_for_certain(name: str) -> None:
+    answer = read_insert(reply(ODD_SERIES[name], 207), 1, series=True)
+    assert isinstance(answer, Unreadable)
+    assert answer.reason
+
+
+def test_a_recurring_record_may_be_refused_like_any_other() -> None:
+    answer = read_insert(reply(data(error("INVALID_DATA", api_name="Remind_At")), 400), 1, series=True)
+    assert isinstance(answer, Answered)
+    assert answer.items[0].code == "INVALID_DATA"
 
 
 # --- whatever arrives --------------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ GATE = ("tests/unit/test_gate.py",)
 READER = ("tests/unit/test_source_reader.py", "tests/unit/test_source_batches.py")
 REPLAY = ("tests/unit/test_source_replay.py",)
 KEYS = ("tests/unit/test_keys.py",)
+RECURRING = ("tests/scenario/test_recurring.py",)
 
 WRONG_VERSIONS = (
     # --- what may be sent again ---
@@ -245,6 +246,41 @@ WRONG_VERSIONS = (
         "        elif len(possible) == 1 and",
         "        elif len(possible) >= 1 and",
         RUNGS,
+    ),
+    WrongVersion(
+        "a later record of a series is taken for another line's",
+        "delivery/reconcile.py",
+        "    siblings = evidence.series and any(",
+        "    siblings = False and any(",
+        RECURRING,
+    ),
+    WrongVersion(
+        "several answers are believed of a record that does not recur",
+        "delivery/deliver.py",
+        "verdict = judge(outgoing, reply, series=self._recurs(attempt))",
+        "verdict = judge(outgoing, reply, series=True)",
+        RECURRING,
+    ),
+    WrongVersion(
+        "a series that is not whole is believed",
+        "wire/replies.py",
+        "    if not all(item.ok and item.index in (None, 0) for item in answer.items):",
+        "    if not answer.items[0].ok:",
+        REPLIES,
+    ),
+    WrongVersion(
+        "a recurring record shares its call",
+        "delivery/deliver.py",
+        "        if len(attempt.lines) < 2 or self._alone is None:",
+        "        if self._alone is not None:",
+        RECURRING,
+    ),
+    WrongVersion(
+        "a load goes on with other options than it began with",
+        "directory.py",
+        "        if words != before:",
+        "        if before and words == before:",
+        ("tests/unit/test_directory_options.py",),
     ),
     WrongVersion(
         "a part of the answer is taken for all of it",

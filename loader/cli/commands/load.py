@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 
+from loader.cli.checks import run_check
 from loader.cli.configuration import ConfiguredCommand
+from loader.cli.insert_flags import insert_flags, insert_options
 from loader.cli.parameters import COUNT_OR_SHARE, DURATION, display_flags, setting
 from loader.cli.running import run_load
 from loader.cli.target import target_of
@@ -44,7 +46,9 @@ from loader.wire.oauth import DATA_CENTRES
 @setting("--ok-duplicates", is_flag=True, help="Exit 0 although some records were there already.")
 @setting("--append", is_flag=True, help="Go on with what was appended to FILE since.")
 @setting("--no-check", is_flag=True, help="Send records without checking them against the module's fields.")
+@insert_flags
 @click.option("--new", is_flag=True, help="Start over in a fresh directory; the old one is kept.")
+@click.option("--dry-run", "-n", is_flag=True, help="Check every record and send none, as: loader check")
 @click.option("--yes", "-y", is_flag=True, help="Ask nothing.")
 @display_flags
 def load(source: str, **flags: Any) -> int:
@@ -53,11 +57,14 @@ def load(source: str, **flags: Any) -> int:
     FILE is NDJSON, one record a line, also as gzip or zstd; - is stdin, and then --load-dir is required.
     Credentials come from LOADER_CLIENT_ID, LOADER_CLIENT_SECRET and LOADER_REFRESH_TOKEN, or from
     LOADER_ACCESS_TOKEN; each also as ..._FILE. Each flag also is LOADER_... in the environment and a key in
-    loader.toml. Times are written 200ms, 30s, 5min, 2h.
+    loader.toml. Times are written 200ms, 30s, 5min, 2h; NAMES have commas between them, and in loader.toml
+    they may be a list.
     """
     if source == STDIN and sys.stdin is None:
         raise UsageError("cannot read stdin", why="it is closed", hint="Pipe the records in, or name a file")
     settings = settings_of(source, flags)
+    if flags["dry_run"]:
+        return run_check(settings, as_json=flags["as_json"], quiet=flags["quiet"], no_color=flags["no_color"])
     if flags["new"] and not flags["yes"]:
         confirm_new(settings.load_dir)
     return run_load(
@@ -99,6 +106,9 @@ def settings_of(source: str, flags: dict[str, Any]) -> LoadSettings:
         ok_duplicates=flags["ok_duplicates"],
         append=flags["append"],
         check=not flags["no_check"],
+        options=insert_options(flags),
+        layout_id=flags["layout_id"],
+        approval_mode=flags["approval_mode"],
     )
 
 

@@ -26,7 +26,7 @@ def resume(
     no_progress: bool,
     no_color: bool,
 ) -> int:
-    """Continues the load of DIR with what it recorded: input, target, key and pace.
+    """Continues the load of DIR with what it recorded: input, target, options, key and pace.
 
     An input that grew since is refused, unless --append says that this is meant; also a finished load goes on
     then. A load from stdin is continued by piping the same bytes into `loader load` again.

@@ -20,7 +20,7 @@ from loader.errors import InputChangedError
 def retry(
     load_dir: Path, *, as_json: bool, quiet: bool, verbose: bool, no_progress: bool, no_color: bool
 ) -> int:
-    """Loads DIR/rejected.ndjson, as it is now, into the same target with the same key.
+    """Loads DIR/rejected.ndjson, as it is now, into the same target with the same key and options.
 
     It is a load of its own in DIR/retry-1. Stopped, it goes on when the command is run again. When it has
     finished and refused records once more, mend DIR/retry-1/rejected.ndjson: the next run loads that into

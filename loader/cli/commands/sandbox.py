@@ -17,10 +17,13 @@ from loader.errors import UsageError
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, help="0 picks a free one.  [default: 0]")
 @click.option("--db", type=click.Path(path_type=Path), metavar="FILE", help="[default: a temporary one]")
 @click.option("--latency", type=DURATION, default=0.0, metavar="TIME", help="Of each call.  [default: none]")
-@click.option(
-    "--concurrency", type=int, default=10, show_default=True, help="Large calls in flight, at most."
-)
-@click.option("--credits", type=int, metavar="N", help="Of 24 hours.  [default: no limit]")
+@click.option("--org", type=click.Path(path_type=Path), metavar="FILE", help="The organisation, as TOML.")
+@click.option("--edition", metavar="NAME", help="Its credits and calls in flight.  [default: no limits]")
+@click.option("--users", type=int, default=1, show_default=True, help="Licences of the edition.")
+@click.option("--concurrency", type=int, metavar="N", help="Large calls in flight, at most.  [default: 10]")
+@click.option("--credits", type=int, metavar="N", help="Of 24 hours.  [default: the edition's]")
+@click.option("--scopes", metavar="LIST", help="Of the access tokens, with commas.  [default: all]")
+@click.option("--switch", multiple=True, metavar="NAME", help="An unconfirmed behaviour; may be repeated.")
 @click.option(
     "--token-life", type=int, default=3600, show_default=True, help="Of an access token, in seconds."
 )
@@ -40,8 +43,13 @@ def sandbox(
     port: int,
     db: Path | None,
     latency: float,
-    concurrency: int,
+    org: Path | None,
+    edition: str | None,
+    users: int,
+    concurrency: int | None,
     credits: int | None,  # noqa: A002 - the flag's name
+    scopes: str | None,
+    switch: tuple[str, ...],
     token_life: int,
     token_grants: int | None,
     unique: tuple[str, ...],
@@ -60,6 +68,7 @@ def sandbox(
     from loader.sandbox.app import SandboxSettings, serve  # noqa: PLC0415 - as above
     from loader.sandbox.auth import GRANTS_MAX  # noqa: PLC0415 - as above
     from loader.sandbox.faults import parse_fault  # noqa: PLC0415 - as above
+    from loader.sandbox.scopes import DEFAULT  # noqa: PLC0415 - as above
 
     if db is not None and not db.parent.is_dir():
         raise UsageError(f"--db {db}: there is no directory {db.parent}")
@@ -67,8 +76,13 @@ def sandbox(
         port=port,
         db=db,
         latency_s=latency,
+        org=org,
+        edition=edition,
+        users=users,
         concurrency=concurrency,
         credits=credits,
+        scopes=DEFAULT if scopes is None else tuple(filter(None, map(str.strip, scopes.split(",")))),
+        switches=frozenset(switch),
         token_life_s=token_life,
         token_grants_max=GRANTS_MAX if token_grants is None else token_grants,
         unique=unique,

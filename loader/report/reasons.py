@@ -1,0 +1,62 @@
+"""Why records were refused, for the closing screen: an example of each kind, out of the reasons file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from loader.report import text
+from loader.report.export import REASONS
+
+KINDS_MAX = 4
+LINES_READ_MAX = 20_000
+"""The file may have millions; what is rarer than that is in the file."""
+
+
+class _Reason(msgspec.Struct):
+    line: int = 0
+    code: str = ""
+    field: str = ""
+    message: str = ""
+    what_to_do: str = ""
+
+
+def examples(load_dir: Path, *, width: int) -> list[str]:
+    """The first record of each kind of refusal: its line, what is wrong with it and what to do."""
+    lines: list[str] = []
+    for one in _first_of_each(load_dir / REASONS):
+        subject = " ".join(part for part in (one.code, one.field) if part)
+        lines.append(f"  {text.printable(subject)}, for example line {one.line:,}")
+        lines += _wrapped(f"why: {text.printable(one.message)}", width)
+        lines += _wrapped(f"what to do: {one.what_to_do.replace('DIR', str(load_dir))}", width)
+    return ["", *lines] if lines else []
+
+
+def _first_of_each(path: Path) -> list[_Reason]:
+    """A file that is not there, or not ours, gives no examples: the screen says where it should be."""
+    found: dict[tuple[str, str], _Reason] = {}
+    try:
+        with path.open("rb") as stream:
+            for number, line in enumerate(stream):
+                if number >= LINES_READ_MAX or len(found) >= KINDS_MAX:
+                    break
+                reason = msgspec.json.decode(line, type=_Reason)
+                found.setdefault((reason.code, reason.field), reason)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        pass
+    return list(found.values())
+
+
+def _wrapped(words: str, width: int) -> Iterator[str]:
+    """Broken between words; a command to copy stays on one line."""
+    command = words.find("loader retry")
+    parts = [*words[:command].split(), words[command:]] if command >= 0 else words.split()
+    line = "    "
+    for part in parts:
+        if len(line) + 1 + len(part) > width and line.strip():
+            yield line
+            line = "      "
+        line = f"{line} {part}"
+    yield line

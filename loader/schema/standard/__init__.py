@@ -1,0 +1,1 @@
+"""The standard modules, a table each: facts, and no behaviour."""

@@ -1,0 +1,278 @@
+"""A second opinion on records, written from the insert-records page alone. It knows nothing of the loader.
+
+Slow, plain, and only yes or no. What the page leaves open is decided as the documentation says: the check
+lets through what the API may take. The fields are those of the samples' custom module, and what the page
+says of the standard ones.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from datetime import date, time
+from typing import Any
+
+Judge = Callable[[Any], bool]
+"""Of a value that is there: whether the API takes it."""
+
+
+# --- Patterns: the page's own, character by character ----------------------------------------------------
+
+
+def _kind(character: str) -> str:
+    return unicodedata.category(character)[0]
+
+
+def _word(character: str) -> bool:
+    return _kind(character) in "LMN"
+
+
+def is_email(text: str) -> bool:
+    """`^[+-_LMN][LMN and marks.]*@(?=.{4,256}$)((LMN+)(([-_]*LMN)*)[.])+[LM]{2,22}$`."""
+    local, at, domain = text.partition("@")
+    if not at or not local or not (_word(local[0]) or local[0] in "+-_"):
+        return False
+    if not all(_word(each) or each in "!#$%&'*+-/=?^_`{|}~." for each in local[1:]):
+        return False
+    if not 4 <= len(domain) <= 256:
+        return False
+    *labels, last = domain.split(".")
+    if not labels or not 2 <= len(last) <= 22 or not all(_kind(each) in "LM" for each in last):
+        return False
+    return all(
+        label and _word(label[0]) and _word(label[-1]) and all(_word(each) or each in "-_" for each in label)
+        for label in labels
+    )
+
+
+_ALNUM = "[0-9a-zA-Z]"
+_PRINTED_PHONE = re.compile(
+    rf"^([+]?)(?![.-])(?>(?>[.-]?[ ]?{_ALNUM}+)+"
+    rf"|([ ]?((?![.-])(?>[ .-]?{_ALNUM}+)+)(?![.])([ -]?{_ALNUM}+)?)+)+"
+    rf"(?>(?>([,]+)?[;]?{_ALNUM}+)+(([#]{_ALNUM}+)+)?)?[#;]?$"
+)
+_PHONE_WITH_PARENTHESES = re.compile(
+    rf"^([+]?)(?![.-])(?>(?>[.-]?[ ]?{_ALNUM}+)+"
+    rf"|([ ]?\((?![.-])(?>[ .-]?{_ALNUM}+)+\)(?![.])([ -]?{_ALNUM}+)?)+)+"
+    rf"(?>(?>([,]+)?[;]?{_ALNUM}+)+(([#]{_ALNUM}+)+)?)?[#;]?$"
+)
+
+
+def is_phone(text: str) -> bool:
+    """The printed pattern, or the same with the parentheses that the page's own example has."""
+    return bool(_PRINTED_PHONE.search(text) or _PHONE_WITH_PARENTHESES.search(text))
+
+
+_URL = re.compile(
+    r"^(http:\/\/www.|https:\/\/www.|ftp:\/\/www.|www.|http:\/\/|https:\/\/|ftp:\/\/|){1}"
+    r"[^\x00-\x19\x22-\x27\x2A-\x2C\x2E-\x2F\x3A-\x3F\x5B-\x5E\x60\x7B\x7D-\x7F]+"
+    r"(\.[^\x00-\x19\x22\x24-\x2C\x2E-\x2F\x3C\x3E\x40\x5B-\x5E\x60\x7B\x7D-\x7F]+)+([\/\?].*)*$"
+)
+
+
+def is_url(text: str) -> bool:
+    """The printed pattern."""
+    return bool(_URL.search(text))
+
+
+# --- Types ("Sample Attributes") -------------------------------------------------------------------------
+
+
+def text_of(most: int, pattern: Judge | None = None) -> Judge:
+    """A string of so many characters; an empty one is no value, whatever its pattern."""
+
+    def judge(value: Any) -> bool:
+        if not isinstance(value, str) or len(value) > most:
+            return False
+        return not value or pattern is None or pattern(value)
+
+    return judge
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def number_of(digits: int, *, whole: bool = False) -> Judge:
+    """A number with so many digits before the point."""
+
+    def judge(value: Any) -> bool:
+        if not _is_number(value) or (whole and not isinstance(value, int)):
+            return False
+        return bool(abs(value) < 10**digits)
+
+    return judge
+
+
+def is_date(value: Any) -> bool:
+    """`yyyy-MM-dd`, a day that there is."""
+    if not isinstance(value, str) or not re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+        return False
+    try:
+        date(*map(int, value.split("-")))
+    except ValueError:
+        return False
+    return True
+
+
+def is_moment(value: Any) -> bool:
+    """`yyyy-MM-ddTHH:mm:ss` with an offset; captured answers take none too, and no fraction of a second."""
+    if not isinstance(value, str):
+        return False
+    parts = re.fullmatch("(.{10})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:Z|[+-]([0-9]{2}):([0-9]{2}))?", value)
+    if not parts or not is_date(parts[1]):
+        return False
+    try:
+        time(int(parts[2]), int(parts[3]), int(parts[4]))
+        time(int(parts[5] or 0), int(parts[6] or 0))
+    except ValueError:
+        return False
+    return True
+
+
+def is_bigint(value: Any) -> bool:
+    """Up to 18 digits, in a string."""
+    return isinstance(value, str) and bool(re.fullmatch("-?[0-9]{1,18}", value))
+
+
+def is_flag(value: Any) -> bool:
+    """Only Boolean values."""
+    return isinstance(value, bool)
+
+
+def is_reference(value: Any) -> bool:
+    """An object; if it has an id, that is a string of digits."""
+    if not isinstance(value, dict):
+        return False
+    identifier = value.get("id")
+    return identifier is None or (
+        isinstance(identifier, str) and bool(re.fullmatch("[0-9]{1,19}", identifier))
+    )
+
+
+def list_of(judge: Judge, most: int | None = None) -> Judge:
+    """An array of these."""
+    return lambda value: (
+        isinstance(value, list) and (most is None or len(value) <= most) and all(map(judge, value))
+    )
+
+
+def object_with(**members: Judge) -> Judge:
+    """An object in which each of these members is good where it is there."""
+    return lambda value: (
+        isinstance(value, dict)
+        and all(value.get(name) is None or judge(value[name]) for name, judge in members.items())
+    )
+
+
+def link_of(name: str) -> Judge:
+    """An item of a multi-select lookup: the object with the id stands under the name."""
+    return lambda value: (
+        isinstance(value, dict) and name in value and is_reference(value[name]) and _has_id(value[name])
+    )
+
+
+def _has_id(value: Any) -> bool:
+    return value.get("id") is not None
+
+
+def is_file(value: Any) -> bool:
+    """`File_Id__s`, string, mandatory."""
+    return isinstance(value, dict) and isinstance(value.get("File_Id__s"), str) and bool(value["File_Id__s"])
+
+
+VEHICLES: Mapping[str, Judge] = {
+    "Name": text_of(120),
+    "Small": text_of(255),
+    "Notes": text_of(2000),
+    "Contact": text_of(100, is_email),
+    "Hotline": text_of(30, is_phone),
+    "Page": text_of(255, is_url),
+    "Colour": text_of(120),
+    "Extras": list_of(lambda value: isinstance(value, str)),
+    "Built": is_date,
+    "Seen": is_moment,
+    "Doors": number_of(9, whole=True),
+    "Price": number_of(16),
+    "Length": number_of(16),
+    "Discount": number_of(5),
+    "Chassis": is_bigint,
+    "Runs": is_flag,
+    "Customer": is_reference,
+    "Driver": is_reference,
+    "Owners": list_of(link_of("Owners")),
+    "Mechanics": list_of(link_of("Mechanics")),
+    "Photos": list_of(is_file),
+    "Papers": list_of(is_file),
+    "Repairs": list_of(object_with(Part=text_of(100), Cost=number_of(16))),
+    "Tag": list_of(object_with(name=lambda value: isinstance(value, str))),
+}
+
+
+def takes_vehicle(record: Mapping[str, Any]) -> bool:
+    """The custom module of the samples: Name is mandatory."""
+    name = record.get("Name")
+    if not isinstance(name, str) or not name.strip():
+        return False
+    return all(record[key] is None or judge(record[key]) for key, judge in VEHICLES.items() if key in record)
+
+
+# --- Rules of standard modules ---------------------------------------------------------------------------
+
+
+def _is_there(record: Mapping[str, Any], key: str) -> bool:
+    value = record.get(key)
+    return value is not None and not (isinstance(value, str) and not value.strip())
+
+
+def takes_call(record: Mapping[str, Any]) -> bool:
+    """Completed, missed and scheduled calls ("Sample Input to Insert a Call"); none is scheduled here."""
+    if not _is_there(record, "Subject") or record.get("Call_Type") not in ("Inbound", "Outbound", "Missed"):
+        return False
+    duration, kind = record.get("Call_Duration"), record["Call_Type"]
+    if _is_there(record, "Call_Duration") and kind != "Missed" and not re.search("[1-9]", str(duration)):
+        return False
+    status = record.get("Outbound_Call_Status")
+    if status is not None and status not in ("Completed", ""):
+        return False
+    took_place = kind == "Inbound" or (kind == "Outbound" and status in (None, ""))
+    if (took_place or status == "Completed") and not _is_there(record, "Call_Start_Time"):
+        return False
+    # Completed: the duration is mandatory. An outbound call without a status need not be.
+    if (kind == "Inbound" or status == "Completed") and not _is_there(record, "Call_Duration"):
+        return False
+    return not _is_there(record, "What_Id") or _is_there(record, "$se_module")
+
+
+def takes_deal(record: Mapping[str, Any]) -> bool:
+    """A name, a stage, a pipeline where pipelines are enabled; a probability from 0 to 100."""
+    if not all(_is_there(record, key) for key in ("Deal_Name", "Stage", "Pipeline")):
+        return False
+    if record["Pipeline"] != "Standard (Standard)" or record["Stage"] not in ("Qualification", "Closed Won"):
+        return False
+    probability = record.get("Probability")
+    return probability is None or (_is_number(probability) and 0 <= probability <= 100)
+
+
+def takes_event(record: Mapping[str, Any]) -> bool:
+    """Title, start and end; no more than 50 participants; a recurring one reminds."""
+    if not _is_there(record, "Event_Title"):
+        return False
+    if not all(is_moment(record.get(key)) for key in ("Start_DateTime", "End_DateTime")):
+        return False
+    if len(record.get("Participants") or []) > 50:
+        return False
+    return record.get("Recurring_Activity") is None or bool(record.get("Remind_At"))
+
+
+def takes_price_book(record: Mapping[str, Any]) -> bool:
+    """Pricing details with from_range, to_range and discount."""
+    rows = record.get("Pricing_Details")
+    if not _is_there(record, "Price_Book_Name") or not isinstance(rows, list) or not rows:
+        return False
+    return all(
+        isinstance(row, dict)
+        and all(_is_number(row.get(key)) for key in ("from_range", "to_range", "discount"))
+        for row in rows
+    )
