@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,16 @@ def leads(tmp_path: Path) -> Path:
     return path
 
 
-def run(*arguments: object, columns: int = 80, data: bytes | None = None, **environment: str) -> Any:
+def run(
+    *arguments: object,
+    columns: int = 80,
+    data: bytes | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Any:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LOADER_")}
     return subprocess.run(
         [sys.executable, "-m", "loader", *map(str, arguments)],
-        env=kept | {"COLUMNS": str(columns)} | environment,
+        env=kept | {"COLUMNS": str(columns), **(environment or {})},
         input=data,
         stdin=None if data is not None else subprocess.DEVNULL,
         capture_output=True,
@@ -131,7 +136,7 @@ def test_a_mistake_ends_with_2_and_says_what_to_do(arguments: tuple[str, ...], w
 
 
 def test_half_of_the_credentials_end_with_6(leads: Path) -> None:
-    done = run("check", leads, "--module", "Leads", LOADER_CLIENT_ID="1000.X")
+    done = run("check", leads, "--module", "Leads", environment={"LOADER_CLIENT_ID": "1000.X"})
     assert done.returncode == 6
     assert "LOADER_REFRESH_TOKEN" in screen(done)
 
@@ -161,14 +166,14 @@ def test_with_credentials_the_organisation_s_own_fields_layouts_and_edition_coun
         '{"Last_Name": "Daly"}\n'
     )
     where = ("--api-domain", crm.url, "--accounts-url", crm.url)
-    done = run("check", path, "--module", "Leads", *where, **crm.credentials)
+    done = run("check", path, "--module", "Leads", *where, environment=crm.credentials)
     told = screen(done)
     assert done.returncode == 3, told
     assert "INVALID_DATA Legacy_Id 1 line 1" in told
     assert "MANDATORY_NOT_FOUND Company 1 line 2" in told
     assert "enterprise (yours)" in told
     assert "With 7 users" in told
-    shown = run("fields", "Leads", *where, **crm.credentials).stdout.decode()
+    shown = run("fields", "Leads", *where, environment=crm.credentials).stdout.decode()
     assert "Legacy_Id" in shown
     assert "Layout Fairs (5725767000002734009)" in shown
     assert crm.database.records_taken == 0
