@@ -228,7 +228,11 @@ def _effort(summary: Summary, width: int) -> list[str]:
     facts += [f"{text.count(summary.retries)} sent again"] if summary.retries else []
     facts += [f"{text.count(summary.recovered)} recovered"] if summary.recovered else []
     facts += [text.plural(summary.resumes, "resume")] if summary.resumes else []
-    facts += [f"{text.rough(summary.credits)} credits"] if summary.credits else []
+    facts += (
+        [f"{text.rough(summary.credits)} credit{'s' if summary.credits != 1 else ''}"]
+        if summary.credits
+        else []
+    )
     return ["  " + line for line in text.packed(facts, width=width - 2, lines_max=3)]
 
 
