@@ -6,6 +6,7 @@ The check is made as a load makes it: of the fields and layouts that the sandbox
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ ORGANISATION = Path(__file__).parents[2] / "docs" / "samples" / "organisation.to
 Record = dict[str, Any]
 
 BOUNDED = settings(
-    max_examples=40,
+    max_examples=int(os.environ.get("CONTRACT_EXAMPLES", "40")),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
