@@ -6,6 +6,7 @@ What the credentials may not read is no fault: the built-in schema serves, and t
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
@@ -19,7 +20,7 @@ from loader.events import Observer, Warned
 from loader.schema.fields import FieldType, Module
 from loader.schema.layouts import layouts_from_metadata, with_layouts
 from loader.schema.metadata import MetadataError, module_from_metadata, with_subfields
-from loader.schema.modules import standard_module
+from loader.schema.modules import API_NAME, standard_module
 from loader.throttle.gate import Gate
 from loader.wire import replies, requests
 from loader.wire.codes import ForCall, facts
@@ -63,6 +64,8 @@ async def ask(service: Service, module_name: str, *, observe: Observer) -> Prefl
         NotNowError: no answer within patience.
     """
     fields = await _ask(service, requests.fields(module_name))
+    if fields.status in (204, 404) or replies.read_refusal(fields).code == "INVALID_MODULE":
+        raise await _no_module(service, module_name, fields)
     module = _module(module_name, fields, observe=observe)
     if fields.status == 200:
         module = await _with_rows(service, module, observe=observe)
@@ -81,6 +84,23 @@ async def ask(service: Service, module_name: str, *, observe: Observer) -> Prefl
     )
 
 
+async def _no_module(service: Service, name: str, reply: HttpReply) -> UsageError:
+    """Why there is nothing to load into, with the module that may be meant."""
+    refused = replies.read_refusal(reply)
+    asked = refused.code == "INVALID_MODULE"
+    known = replies.read_module_names(await _ask(service, requests.modules())) if asked else ()
+    by_lower = {each.lower(): each for each in known}
+    meant = API_NAME.get(name) or API_NAME.get(name.lower(), "")
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    guess = meant if meant in known else by_lower[near[0]] if near else ""
+    names = "--module takes the API name: Setup > Developer Hub > APIs and SDKs > API Names."
+    return UsageError(
+        f"there is no module {name!r} in this organisation",
+        why=refused.message or f"the service answers HTTP {reply.status} for its fields",
+        hint=f"Did you mean {guess}? {names}" if guess else names,
+    )
+
+
 def _module(name: str, reply: HttpReply, *, observe: Observer) -> Module:
     if reply.status == 200:
         try:
@@ -92,12 +112,6 @@ def _module(name: str, reply: HttpReply, *, observe: Observer) -> Module:
                 hint="Check --dc or --api-domain: the service may not be this API.",
             ) from None
     refused = replies.read_refusal(reply)
-    if refused.code == "INVALID_MODULE" or reply.status in (204, 404):
-        raise UsageError(
-            f"there is no module {name!r} in this organisation",
-            why=refused.message or f"the service answers HTTP {reply.status} for its fields",
-            hint="--module takes the API name: Setup > Developer Hub > APIs and SDKs > API Names.",
-        )
     built_in = standard_module(name)
     if built_in is None:
         raise UsageError(

@@ -379,6 +379,17 @@ def read_edition(reply: HttpReply) -> str:
     return text(licence.get("paid_type")) if isinstance(licence, dict) else ""
 
 
+def read_module_names(reply: HttpReply) -> Sequence[str]:
+    """API names of the organisation's modules; none where the answer does not say."""
+    listed = (_object_of(reply) or {}).get("modules") if reply.status == 200 else None
+    names = (
+        (one.get("api_name") for one in listed or () if isinstance(one, dict))
+        if isinstance(listed, list)
+        else ()
+    )
+    return [name for name in names if isinstance(name, str)]
+
+
 def read_licences(reply: HttpReply) -> int | None:
     """How many user licences the organisation has bought; None where the answer does not say."""
     licence = _first_of(reply, "org").get("license_details")

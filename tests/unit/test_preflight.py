@@ -57,6 +57,7 @@ class Script:
         sound: Mapping[str, list[Reply]] = {
             "fields": [reply(200, FIELDS)],
             "layouts": [reply(200, LAYOUTS)],
+            "settings/modules": [reply(200, {"modules": [{"api_name": "Leads"}, {"api_name": "Events"}]})],
             "users": [reply(200, USER)],
             "org": [reply(200, ORGANISATION)],
         }
@@ -148,7 +149,7 @@ def test_a_module_that_does_not_exist_is_a_usage_error_that_names_it(answer: Rep
     error = script.stopped(UsageError, "Leds")
     assert "'Leds'" in error.what
     assert "--module" in error.hint
-    assert script.asked == ["fields"]
+    assert set(script.asked) <= {"fields", "settings/modules"}
 
 
 def test_an_unreadable_module_that_is_not_built_in_cannot_be_loaded() -> None:
@@ -185,7 +186,7 @@ def test_a_certificate_that_proves_nothing_is_a_usage_error_at_once() -> None:
     script = Script(fields=[NoReply(Fault.CERTIFICATE, "self-signed", 0.1)])
     error = script.stopped(UsageError)
     assert "self-signed" in error.why
-    assert script.asked == ["fields"]
+    assert set(script.asked) <= {"fields", "settings/modules"}
 
 
 def test_an_expired_token_costs_one_refresh() -> None:
@@ -254,3 +255,15 @@ def test_a_subform_s_rows_are_read_from_their_own_module() -> None:
     assert sites is not None
     assert [field.api_name for field in sites.subfields] == ["City"]
     assert script.asked == ["fields", "fields", "layouts", "users", "org"]
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("leads", "Leads"), ("Laeds", "Leads"), ("Meetings", "Events")]
+)
+def test_a_module_that_there_is_not_is_answered_with_the_one_that_may_be_meant(
+    written: str, meant: str
+) -> None:
+    script = Script(fields=[refusal(400, "INVALID_MODULE")])
+    with pytest.raises(UsageError) as stopped:
+        script.run(written)
+    assert f"Did you mean {meant}?" in stopped.value.hint
