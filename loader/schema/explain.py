@@ -252,14 +252,21 @@ def _words(value: Any) -> str:
 
 
 def _explain_id(value: dict[str, Any], path: str) -> Iterator[Problem]:
-    """A lookup may do without an id: it may be found by its name, or by an external id."""
-    if "id" in value and not _is_id(value["id"]):
+    """A lookup may do without an id: it may be found by its name, or by an external id.
+
+    Samples have ids as strings; the vendor's own client library writes those of lookups as numbers.
+    """
+    if "id" in value and not (_is_id(value["id"]) or _is_number_id(value["id"])):
         message = f"is {_words(value['id'])}; it takes {_ID}"
         yield _problem(f"{path}.id", message, api_message=ID_INVALID)
 
 
 def _is_id(value: object) -> bool:
     return isinstance(value, str) and _ID_FORMAT.fullmatch(value) is not None
+
+
+def _is_number_id(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**s.ID_DIGITS
 
 
 def _explain_choice(rule: Rule, value: str, path: str) -> Iterator[Problem]:

@@ -26,7 +26,7 @@ def _named(given: object, layout_id: str) -> str:
     if given is None:
         return layout_id
     found = given.get("id") if isinstance(given, Mapping) else None
-    return found if isinstance(found, str) else ""
+    return str(found) if isinstance(found, str | int) and not isinstance(found, bool) else ""
 
 
 def takes(layout: Layout, key: str) -> bool:

@@ -167,10 +167,12 @@ class _Tag(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 _Id = Annotated[str, Meta(pattern=rf"^[0-9]{{1,{ID_DIGITS}}}\Z")]
 _NotBlank = Annotated[str, Meta(pattern=r"\S")]
+# The vendor's own client library writes the ids of lookups as numbers.
+_IdOrNumber = _Id | Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 class _Lookup(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    id: _Id | UnsetType = UNSET
+    id: _IdOrNumber | UnsetType = UNSET
     name: Any = None
     email: Any = None
 

@@ -157,6 +157,8 @@ def encoded(record: dict[str, Any]) -> bytes:
 @example({"Must": "", "Choice": "", "Choices": [""]})
 @example({"email_may": None, "phone_may": None, "website_may": None})
 @example({"Links": [{"id": {"id": "5"}}, {"id": {}}, {"id": {"x": 1}}]})
+@example({"lookup_may": {"id": 5}, "Links": [{"id": {"id": 10**19 - 1}}]})
+@example({"lookup_may": {"id": -1}, "Links": [{"id": {"id": 10**19}}]})
 @example({"other_must": []})
 def test_the_fast_path_passes_nothing_that_the_slow_path_refuses(drawn: dict[str, Any]) -> None:
     record = {**SOUND, **drawn}
@@ -243,7 +245,7 @@ RULED = {
     )
 }
 RULED_VALUES: dict[str, list[Any]] = {
-    "Layout": [{"id": "1"}, {"id": "2"}, {"id": "3"}, {}, 5],
+    "Layout": [{"id": "1"}, {"id": "2"}, {"id": "3"}, {"id": 1}, {"id": 3}, {}, 5],
     "What_Id": [{"id": "5"}, {"id": 5}],
     "$se_module": ["Deals", "Leads", " ", 5],
     "Who_Id": [{"id": "5"}],

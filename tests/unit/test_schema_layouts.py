@@ -159,7 +159,7 @@ def layout(id_: str) -> dict[str, object]:
         ({}, "1", [(MANDATORY_NOT_FOUND, "Company")]),
         ({**layout("2"), "Email": "a@b.de"}, "1", []),
         ({}, "3", [(INVALID_DATA, "Layout.id")]),
-        ({"Layout": {"id": 1}}, "", [(INVALID_DATA, "Layout.id")]),
+        ({"Layout": {"id": 1.5}}, "", [(INVALID_DATA, "Layout.id")]),
         ({"Layout": "1"}, "", [(INVALID_DATA, "Layout")]),
         ({"Layout": {"name": "Two"}}, "1", []),
         ({"Layout": None}, "1", [(MANDATORY_NOT_FOUND, "Company")]),
