@@ -142,10 +142,12 @@ def is_flag(value: Any) -> bool:
 
 
 def is_reference(value: Any) -> bool:
-    """An object; if it has an id, that is a string of digits."""
+    """An object; its id, if it has one, is a string of digits; the vendor's own client writes a number."""
     if not isinstance(value, dict):
         return False
     identifier = value.get("id")
+    if isinstance(identifier, int) and not isinstance(identifier, bool):
+        return 0 <= identifier < 10**19
     return identifier is None or (
         isinstance(identifier, str) and bool(re.fullmatch("[0-9]{1,19}", identifier))
     )
