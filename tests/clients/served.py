@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ ENDING_S: Final = 20
 class Sandbox:
     """A sandbox that serves: what it printed when it was ready, and its database."""
 
-    ready: dict[str, Any]
+    ready: dict[str, Any] = field(repr=False)
     database: Path
 
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:

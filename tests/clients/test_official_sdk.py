@@ -403,16 +403,30 @@ def test_a_call_that_is_refused_as_a_whole_is_read_as_one_error(
 
 
 @pytest.mark.parametrize(
-    ("switch", "status"), [("all-failed-202", 202), ("no-json-path", 400), ("bare-option-errors", 400)]
+    ("switch", "good", "status"),
+    [("all-failed-202", [], 202), ("mixed-200", [LEAD], 200), ("no-json-path", [LEAD], 207)],
 )
 def test_the_sdk_reads_each_record_whichever_way_the_sources_have_it(
-    interpreter: str, tmp_path: Path, switch: str, status: int
+    interpreter: str, tmp_path: Path, switch: str, good: list[Json], status: int
 ) -> None:
     with (
         sandbox_with(tmp_path, "--switch", switch) as sandbox,
         sdk_at(sandbox, interpreter, tmp_path / "sdk") as sdk,
     ):
-        items, call = sdk.insert("Leads", {"First_Name": "Nobody"}, {"Company": "Nothing"})
+        records = [{"First_Name": "Nobody"}, {"Company": "Nothing"}, *good]
+        items, call = sdk.insert("Leads", *records)
         assert call["http_status"] == status
-        assert [item["code"] for item in items] == ["MANDATORY_NOT_FOUND"] * 2
-        assert all(("json_path" in item["details"]) == (switch != "no-json-path") for item in items)
+        assert [item["code"] for item in items] == ["MANDATORY_NOT_FOUND"] * 2 + ["SUCCESS"] * len(good)
+        assert all(("json_path" in item["details"]) == (switch != "no-json-path") for item in items[:2])
+        assert_applied(sandbox, "Leads", items, records)
+
+
+def test_a_bare_error_of_an_option_is_read_as_one_error(interpreter: str, tmp_path: Path) -> None:
+    with (
+        sandbox_with(tmp_path, "--switch", "bare-option-errors") as sandbox,
+        sdk_at(sandbox, interpreter, tmp_path / "sdk") as sdk,
+    ):
+        items, call = sdk.insert("Leads", LEAD, trigger=["wokflow"])
+        assert (items, call["read_as"], call["http_status"]) == ([], "APIException", 400)
+        assert (call["code"], call["details"]["json_path"]) == ("INVALID_DATA", "$.trigger[0]")
+        assert sandbox.applied("Leads") == {}

@@ -45,6 +45,20 @@ MODULES = (
     *(Row(name, SAMPLES) for name in STANDARD),
     Row("custom modules", SAMPLES),
     Row(
+        "leads, contacts and deals, inserted by the vendor's own client",
+        "tests/clients/test_official_sdk.py::test_deals_good_and_bad",
+    ),
+    Row(
+        "each sample request",
+        "tests/contract/test_page_samples.py::test_the_sandbox_takes_each_sample_request",
+    ),
+    Row(
+        "each sample answer", "tests/contract/test_page_samples.py::test_the_loader_reads_each_sample_answer"
+    ),
+    Row(
+        "each type, against a second opinion", "tests/contract/test_independent.py::test_every_type_of_field"
+    ),
+    Row(
         "mandatory fields",
         "tests/unit/test_schema_modules.py::test_mandatory_is_what_the_page_calls_mandatory_always",
     ),

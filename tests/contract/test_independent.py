@@ -114,7 +114,10 @@ numbers = st.one_of(
     st.sampled_from([0, -1, 999_999_999, 10**9, 99_999, 100_000, 10**16 - 1, 10**16, 1.5, -0.25]),
 )
 ids = st.sampled_from(["5725767000000410001", "1", "x", "", "12345678901234567890"])
-references = st.one_of(ids.map(lambda one: {"id": one}), st.just({"id": 7}), st.just("Ada"))
+references = st.one_of(
+    ids.map(lambda one: {"id": one}),
+    st.sampled_from([{"id": 7}, {"id": -7}, {"id": 10**19}, {"id": 0.5}, "Ada"]),
+)
 
 
 def lists(*items: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
