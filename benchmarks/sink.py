@@ -43,6 +43,7 @@ _OTHERS = {
     b"/oauth/v2/token": b'{"access_token":"sink","api_domain":"http://127.0.0.1","token_type":"Bearer",'
     b'"expires_in":3600}',
     b"/crm/v8/settings/fields": _FIELDS,
+    b"/crm/v8/settings/layouts": b'{"layouts":[{"id":"5725767000000091055","sections":[]}]}',
     b"/crm/v8/users": b'{"users":[{"id":"5725767000000411001","full_name":"Sink"}]}',
     b"/crm/v8/org": b'{"org":[{"id":"5725767000000000001","zgid":"1","company_name":"Sink"}]}',
 }
