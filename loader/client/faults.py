@@ -71,8 +71,7 @@ def fault_of(error: Exception, *, handed_over: bool | None) -> Fault:
 
 def detail_of(error: Exception, fault: Fault) -> str:
     """For people. Never the exception's own words: some of them hold the request's headers."""
-    facts = ", ".join(part for part in (type(error).__name__, _cause_of(error)) if part)
-    return f"{_WORDS[fault]} ({facts})"
+    return f"{_WORDS[fault]} ({_cause_of(error) or type(error).__name__})"
 
 
 def _cause_of(error: Exception) -> str:

@@ -162,9 +162,10 @@ class Tokens:
                 case _ as unreachable:
                     assert_never(unreachable)
             left_s = gives_up_at - self._clock()
+            if left_s <= 0:
+                self._give_up(reason)
             # The last try comes when patience ends, not a long delay before.
-            delay_s = min(2.0 ** min(tries, 5), DELAY_MAX_S, left_s) if left_s > 0 else DELAY_MAX_S
-            await self._wait(delay_s, reason, gives_up_at)
+            await self._wait(min(2.0 ** min(tries, 5), DELAY_MAX_S, left_s), reason, left_s)
             tries += 1
 
     def _masked(self, reply: HttpReply) -> HttpReply:
@@ -185,14 +186,15 @@ class Tokens:
     async def _keep_to_the_limit(self, gives_up_at: float) -> None:
         """Wait until one more token may be asked for: beyond the limit the token service locks us out."""
         if len(self._granted) == TOKENS_MAX:
-            wait_s = self._granted[0] + TOKENS_WINDOW_S - self._clock()
+            now = self._clock()
+            wait_s = self._granted[0] + TOKENS_WINDOW_S - now
+            reason = f"{TOKENS_MAX} access tokens in 10 minutes are used up"
+            if wait_s > gives_up_at - now:
+                self._give_up(reason)
             if wait_s > 0:
-                await self._wait(wait_s, f"{TOKENS_MAX} access tokens in 10 minutes are used up", gives_up_at)
+                await self._wait(wait_s, reason, gives_up_at - now)
 
-    async def _wait(self, delay_s: float, reason: str, gives_up_at: float) -> None:
-        left_s = gives_up_at - self._clock()
-        if delay_s > left_s:
-            self._give_up(reason)
+    async def _wait(self, delay_s: float, reason: str, left_s: float) -> None:
         self._observe(ServiceUnreachable(self._host, reason, left_s))
         await self._sleep(delay_s)
 

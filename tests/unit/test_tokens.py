@@ -70,14 +70,20 @@ class Service:
         self.now += delay_s
         await asyncio.sleep(0)
 
-    def tokens(self, given: Given = REFRESHABLE, *, patience_s: float = 300.0) -> Tokens:
+    def tokens(
+        self,
+        given: Given = REFRESHABLE,
+        *,
+        patience_s: float = 300.0,
+        clock: Callable[[], float] | None = None,
+    ) -> Tokens:
         return Tokens(
             given,
             accounts_url="https://accounts.zoho.eu",
             send=self.send,
             patience_s=patience_s,
             observe=self.events.append,
-            clock=lambda: self.now,
+            clock=clock or (lambda: self.now),
             sleep=self.sleep,
         )
 
@@ -216,6 +222,21 @@ async def test_patience_ends_once_for_all_who_wait(trouble: Reply) -> None:
     with pytest.raises(NotNowError):  # whoever comes later is given patience of his own
         await tokens.current()
     assert service.now - 1000 > 60
+
+
+async def test_the_last_try_comes_when_patience_ends_though_the_clock_moves_while_it_is_read() -> None:
+    service = Service(*[DOWN] * 1000)
+
+    def read_clock() -> float:
+        service.now += 0.001
+        return service.now
+
+    tokens = service.tokens(patience_s=1.0, clock=read_clock)
+    began = service.now
+    with pytest.raises(NotNowError):
+        await tokens.current()
+    assert len(service.asked) == 2
+    assert 1.0 <= service.now - began < 1.1
 
 
 async def test_a_fixed_token_is_used_as_it_is_and_cannot_be_renewed() -> None:
