@@ -6,7 +6,7 @@ The log is locked and folded, the input compared, the service asked who we are. 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 
 import anyio
@@ -26,7 +26,8 @@ from loader.run import Finished, Parts, Run
 from loader.rungs import require_layout, rung_of
 from loader.settings import Credentials, LoadSettings
 from loader.signals import StoppedError, StopSignals
-from loader.source.streams import open_input
+from loader.source.feed import Feed
+from loader.source.streams import InputStream, open_input
 
 
 async def load(
@@ -36,11 +37,14 @@ async def load(
     observe: Observer,
     fresh: bool = False,
     only_doubts: bool = False,
+    feed: Feed | None = None,
+    watch: Callable[[StopSignals], Coroutine[None, None, None]] = StopSignals.watch,
 ) -> Finished:
     """Begin a load, or go on with it where its log says; `fresh` sets aside what is in its directory.
 
     `only_doubts` settles what is in doubt and sends nothing else. `credentials` is called only where there
-    is something to send.
+    is something to send. `feed` has the records, in place of stdin. `watch` is run beside the load and asks
+    it to stop when there is a reason.
 
     Raises:
         LoaderError: nothing was begun, and no record was sent.
@@ -50,10 +54,12 @@ async def load(
     with anyio.CancelScope() as whole:
         stops = StopSignals(observe, otherwise=whole.cancel)
         async with anyio.create_task_group() as watching:
-            watching.start_soon(stops.watch)
+            watching.start_soon(watch, stops)
+            if feed is not None:
+                watching.start_soon(feed.run)
             try:
                 finished = await _load(
-                    settings, credentials, observe, stops, fresh=fresh, only_doubts=only_doubts
+                    settings, credentials, observe, stops, fresh=fresh, only_doubts=only_doubts, feed=feed
                 )
             except LoaderError as reason:  # a task group would wrap it
                 error = reason
@@ -74,6 +80,7 @@ async def _load(
     *,
     fresh: bool,
     only_doubts: bool,
+    feed: Feed | None,
 ) -> Finished:
     began = time.monotonic()
     identity = recall.identity_of(settings)
@@ -87,7 +94,7 @@ async def _load(
             settings = _taken_over(_head(log), settings, observe)
         elif only_doubts:
             raise directory.no_load(settings.load_dir)
-        stream = await stack.enter_async_context(await open_input(settings.input))
+        stream = await stack.enter_async_context(await _open_input(settings, feed))
         compared = recall.Compared()
         if log is not None:
             compared = await recall.look(stream, log.ledger, settings, identity=identity)
@@ -108,6 +115,12 @@ async def _load(
             await recall.go_on_behind_the_end(stream, log, compared)
         run = Run(settings, Parts(rung, log, stream, line, facts, stops), observe=observe)
         return await run.to_the_end(compared.remembered, began=began, only_doubts=only_doubts)
+
+
+async def _open_input(settings: LoadSettings, feed: Feed | None) -> InputStream:
+    if feed is None:
+        return await open_input(settings.input)
+    return await open_input(settings.input, stdin_fd=feed.fd, broken=lambda: feed.error)
 
 
 async def _nothing_left(log: CheckpointLog, settings: LoadSettings, observe: Observer) -> Finished:

@@ -40,7 +40,7 @@ class StoppedError(LoaderError):
 
 
 class StopSignals:
-    """Watches for signals; whoever runs a stage says what they do in it."""
+    """What asks a load to stop, and what that does; whoever runs a stage says what it does there."""
 
     def __init__(self, observe: Observer, *, otherwise: Callable[[], None]) -> None:
         """`otherwise` is what a signal does as long as nobody has said anything else."""
@@ -62,10 +62,14 @@ class StopSignals:
         """
         with anyio.open_signal_receiver(*stopping_signals()) as signals:
             async for number in signals:
-                if self.received is not None:
-                    if number != signal.SIGHUP:
-                        self.second()
-                    continue
-                self.received = signal.Signals(number)
-                self._observe(LoadStopping(self.received.name))
-                self.first()
+                if self.received is None or number != signal.SIGHUP:
+                    self.take(signal.Signals(number))
+
+    def take(self, number: signal.Signals) -> None:
+        """That signal came, or somebody asks for what it does: the first stops in order, a second at once."""
+        if self.received is not None:
+            self.second()
+            return
+        self.received = number
+        self._observe(LoadStopping(number.name))
+        self.first()

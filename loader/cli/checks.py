@@ -7,8 +7,8 @@ import sys
 
 import msgspec
 
-from loader.cli.credentials import NAMES, read_credentials
 from loader.cli.screen import color_wanted, give, show, width
+from loader.credentials import NAMES, read_credentials
 from loader.errors import ExitCode
 from loader.forecast import LATENCY_S
 from loader.report import checks

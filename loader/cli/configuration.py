@@ -15,8 +15,8 @@ from typing import Any
 
 import click
 
-from loader.cli.credentials import NAMES as CREDENTIALS
 from loader.cli.help import Command
+from loader.credentials import NAMES as CREDENTIALS
 from loader.errors import UsageError
 
 FILE_NAME = "loader.toml"

@@ -7,8 +7,8 @@ import sys
 from functools import partial
 
 from loader.cli import errors, open_files
-from loader.cli.credentials import read_credentials
 from loader.cli.screen import color_wanted, give, show, width
+from loader.credentials import read_credentials
 from loader.errors import ExitCode
 from loader.report.display import display
 from loader.report.progress import Progress

@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import os
 import stat
+from collections.abc import Callable
 from types import TracebackType
 from typing import NoReturn, Self
 
@@ -35,9 +36,13 @@ class InputStream:
     One task reads. Made by `open_input`.
     """
 
-    def __init__(self, fd: int, *, name: str, owned: bool) -> None:
+    def __init__(
+        self, fd: int, *, name: str, owned: bool, broken: Callable[[], LoaderError | None] = lambda: None
+    ) -> None:
+        """`broken` says, once nothing more comes, why that is not the end."""
         mode = os.fstat(fd)
         self.name = name
+        self._broken = broken
         self._fd = fd
         self._owned = owned
         self._regular = stat.S_ISREG(mode.st_mode)
@@ -84,7 +89,7 @@ class InputStream:
         Raises:
             UsageError: the input is compressed and broken; what came before has been handed on. Or it is one
             JSON array.
-        InputChangedError: the file has become shorter since it was opened.
+            InputChangedError: the file has become shorter since it was opened.
             DiskError: the file cannot be read.
         """
         data = await self._next(None)
@@ -171,6 +176,8 @@ class InputStream:
                 hint="When the file can be read again, run the same command: the load continues",
             ) from None
         self.stored_bytes_read += len(stored)
+        if not stored and (broken := self._broken()) is not None:
+            raise broken
         if not stored and self.stored_bytes_read < (self.stored_bytes or 0):
             # What is missing would be taken for the end, and a line that is cut for a whole one.
             raise InputChangedError(
@@ -189,7 +196,9 @@ class InputStream:
             self._decoder.feed(self._head)
 
 
-async def open_input(name: str, *, stdin_fd: int = STDIN_FD) -> InputStream:
+async def open_input(
+    name: str, *, stdin_fd: int = STDIN_FD, broken: Callable[[], LoaderError | None] = lambda: None
+) -> InputStream:
     """The input of that path, or stdin for `-`, at its first byte.
 
     gzip and zstd are known by their magic numbers, whatever the suffix; members and frames that follow each
@@ -201,7 +210,7 @@ async def open_input(name: str, *, stdin_fd: int = STDIN_FD) -> InputStream:
     owned = name != STDIN
     try:
         fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK) if owned else stdin_fd
-        stream = InputStream(fd, name=name, owned=owned)
+        stream = InputStream(fd, name=name, owned=owned, broken=broken)
     except (OSError, ValueError) as error:
         _refuse(name, error)
     try:

@@ -9,7 +9,7 @@ import click
 import pytest
 
 from loader.cli.commands import load
-from loader.cli.credentials import read_credentials
+from loader.credentials import read_credentials
 from loader.errors import CredentialsError
 from loader.settings import Credentials, LoadSettings, Threshold
 from loader.wire.options import PLAIN, InsertOptions

@@ -9,9 +9,9 @@ import click
 from loader.cli.checks import run_check
 from loader.cli.configuration import ConfiguredCommand
 from loader.cli.parameters import DURATION, setting
-from loader.cli.target import target_of
 from loader.forecast import LATENCY_S
 from loader.settings import LoadSettings
+from loader.target import target_of
 from loader.wire.oauth import DATA_CENTRES
 
 

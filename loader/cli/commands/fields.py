@@ -12,12 +12,12 @@ from loader.cli.checks import credentials_if_any
 from loader.cli.configuration import ConfiguredCommand
 from loader.cli.parameters import setting
 from loader.cli.screen import show
-from loader.cli.target import target_of
 from loader.errors import DiskError
 from loader.events import Event, Warned
 from loader.report.listeners import let_go
 from loader.report.schema import table
 from loader.settings import LoadSettings
+from loader.target import target_of
 from loader.wire.oauth import DATA_CENTRES
 
 

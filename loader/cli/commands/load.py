@@ -13,10 +13,10 @@ from loader.cli.configuration import ConfiguredCommand
 from loader.cli.insert_flags import insert_flags, insert_options
 from loader.cli.parameters import COUNT_OR_SHARE, DURATION, display_flags, setting
 from loader.cli.running import run_load
-from loader.cli.target import target_of
 from loader.errors import UsageError
 from loader.report.text import printable
 from loader.settings import STDIN, LoadSettings
+from loader.target import target_of
 from loader.wire.oauth import DATA_CENTRES
 
 

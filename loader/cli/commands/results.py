@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from loader.cli.help import Command
 from loader.cli.screen import show
-from loader.errors import DiskError, LoaderError, UsageError
+from loader.errors import DiskError, UsageError
 from loader.outcomes import Outcome
 from loader.report.listeners import let_go
-
-if TYPE_CHECKING:
-    from loader.checkpoint.ledger import Ledger
-    from loader.settings import LoadSettings
-    from loader.source.lookup import Lookup
 
 LATER_FORMATS = ("parquet",)
 
@@ -41,21 +35,12 @@ def results(load_dir: Path, *, failed: bool, wanted: tuple[str, ...], form: str)
     --failed shows the records that somebody has to look at: rejected, invalid and in doubt. A duplicate is in
     the CRM already (--outcome duplicate), a pending record was not tried yet (--outcome pending).
     """
-    from loader.checkpoint.results import outcomes_in_order  # noqa: PLC0415 - not for --help
-    from loader.directory import fold_quietly, log_path, recorded_settings  # noqa: PLC0415 - as above
-    from loader.report import export  # noqa: PLC0415 - as above
-    from loader.report.standing import survived  # noqa: PLC0415 - as above
+    from loader.report import export  # noqa: PLC0415 - not for --help
+    from loader.standing import results_of  # noqa: PLC0415 - as above
 
     written = _form(form)
-    settings = recorded_settings(load_dir)
-    ledger = fold_quietly(load_dir)
     only = set(export.FAILED if failed else ()) | {Outcome(one) for one in wanted}
-    rows = export.results(
-        outcomes_in_order(log_path(load_dir), survived=survived(ledger)),
-        only=only or None,
-        lookup=_lookup(settings, ledger),
-        key=settings.key,
-    )
+    rows = results_of(load_dir, only=only or None, warn=lambda text: show([f"warning: {text}"]))
     try:
         export.write_results(rows, sys.stdout.buffer, export.Format(written))
         sys.stdout.buffer.flush()
@@ -76,21 +61,3 @@ def _form(form: str) -> str:
         return form
     why = "it is not built yet" if form in LATER_FORMATS else "there is no such format"
     raise UsageError(f"--format {form} cannot be used", why=why, hint="Use --format ndjson or --format csv.")
-
-
-def _lookup(settings: LoadSettings, ledger: Ledger) -> Lookup | None:
-    """The input, if it can be read again and is still the one that was loaded; else a warning."""
-    from loader import recall  # noqa: PLC0415 - not for --help
-    from loader.aftermath import lookup_of  # noqa: PLC0415 - as above
-
-    if settings.from_stdin:
-        return None  # it has gone by, and offsets and keys with it
-    known = ledger.last_open.input if ledger.last_open else None
-    try:
-        same = recall.recorded(recall.identity_of(settings)) == known
-    except LoaderError:
-        same = False
-    if same:
-        return lookup_of(settings)
-    show([f"warning: {settings.input} is gone or was changed: the results are without offset and key"])
-    return None

@@ -21,27 +21,20 @@ def status(load_dir: Path | None, *, as_json: bool) -> int:
 
     Without DIR: the one load directory in the present directory. Exits 0 whatever the load came to.
     """
-    from loader.aftermath import summary_of  # noqa: PLC0415 - not for --help
-    from loader.directory import fold_quietly, log_path, recorded_settings  # noqa: PLC0415 - as above
-    from loader.report.export import IN_DOUBT, REJECTED  # noqa: PLC0415 - as above
-    from loader.report.standing import holder_of, survived  # noqa: PLC0415 - as above
+    from loader.report.export import IN_DOUBT, REJECTED  # noqa: PLC0415 - not for --help
     from loader.report.summary import render, to_json  # noqa: PLC0415 - as above
+    from loader.standing import standing_of  # noqa: PLC0415 - as above
 
     where = load_dir or only_load_in(Path.cwd())
-    settings = recorded_settings(where)
-    holder = holder_of(log_path(where))
-    ledger = fold_quietly(where)
-    opened = ledger.last_open
-    if holder is None:
-        ledger.stop(survived=survived(ledger))
-    summary = summary_of(ledger, settings)
+    standing = standing_of(where)
+    summary = standing.summary
     written = any((where / name).exists() for name in (REJECTED, IN_DOUBT))
     lines = render(summary, load_dir=str(where) if written else "", width=width())
     if not summary.complete:
         lines[0] = f"load {summary.load_id} " + (
-            _running(holder, opened.at if opened else 0.0)
-            if holder is not None
-            else f"has stopped. To go on: {how_to_go_on(settings)}"
+            _running(standing.process, standing.since)
+            if standing.process is not None
+            else f"has stopped. To go on: {how_to_go_on(standing.settings)}"
         )
     show(lines)
     if as_json:
