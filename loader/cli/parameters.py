@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -64,7 +65,7 @@ def setting(flag: str, *other_names: str, **attributes: Any) -> Callable[[Functi
 
 
 def display_flags(command: Function) -> Function:
-    """What a load shows while it runs and when it has ended."""
+    """What a load shows while it runs and when it has ended, and to whom: see `cli.watching.Showing`."""
     for option in reversed(
         (
             setting("--json", "as_json", is_flag=True, help="Print the summary as JSON to stdout."),
@@ -76,6 +77,33 @@ def display_flags(command: Function) -> Function:
             setting(
                 "--no-color", is_flag=True, help="No colours; NO_COLOR in the environment does the same."
             ),
+            setting(
+                "--log-format",
+                type=click.Choice(["text", "json"]),
+                default="text",
+                show_default=True,
+                help="How stderr is written.",
+            ),
+            setting(
+                "--metrics-file",
+                type=click.Path(path_type=Path, dir_okay=False),
+                metavar="FILE",
+                help="Write metrics there, for a Prometheus textfile collector.",
+            ),
+            setting(
+                "--metrics-port",
+                type=click.IntRange(0, 65535),
+                metavar="N",
+                help="Serve /metrics at this port (extra: metrics).",
+            ),
+            setting(
+                "--metrics-host",
+                default="127.0.0.1",
+                show_default=True,
+                metavar="ADDRESS",
+                help="Where --metrics-port listens.",
+            ),
+            setting("--otel", is_flag=True, help="Send OpenTelemetry spans (extra: otel)."),
         )
     ):
         command = option(command)

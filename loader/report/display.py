@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO, cast
 
@@ -25,7 +26,7 @@ from loader.events import (
     TokenRefreshed,
     Warned,
 )
-from loader.report import progress, text
+from loader.report import journal, progress, text
 from loader.report.listeners import Patient, let_go
 from loader.report.progress import Progress
 
@@ -109,7 +110,10 @@ def say(out: TextIO, line: str) -> None:
 
 
 class PlainLines:
-    """For a log: how the load stands, every ten seconds, and what is worth a line by itself."""
+    """For a log: how the load stands, every ten seconds, and what is worth a line by itself.
+
+    `told` and `standing` are the words for an event and for the load as it stands; no word, no line.
+    """
 
     def __init__(
         self,
@@ -119,10 +123,13 @@ class PlainLines:
         verbose: bool = False,
         every_s: float | None = LINE_EVERY_S,
         clock: Callable[[], float] = time.monotonic,
+        told: Callable[[Event], str] | None = None,
+        standing: Callable[[Progress], str] = progress.line,
     ) -> None:
         self._state = state
         self._out = out
-        self._verbose = verbose
+        self._told = told or partial(_plainly, verbose=verbose)
+        self._standing = standing
         self._every_s = every_s
         self._clock = clock
         self._ended = threading.Event()
@@ -130,9 +137,7 @@ class PlainLines:
 
     def __call__(self, event: Event, /) -> None:
         self._state.apply(event)
-        if isinstance(event, LoadOpened):
-            say(self._out, _opening(event))
-        elif line := told(event, verbose=self._verbose):
+        if line := self._told(event):
             say(self._out, line)
 
     def __enter__(self) -> Self:
@@ -155,7 +160,11 @@ class PlainLines:
             looked_s += step_s
             if looked_s >= self._every_s:
                 looked_s = 0.0
-                say(self._out, progress.line(self._state))
+                say(self._out, self._standing(self._state))
+
+
+def _plainly(event: Event, *, verbose: bool) -> str:
+    return _opening(event) if isinstance(event, LoadOpened) else told(event, verbose=verbose)
 
 
 def _opening(event: LoadOpened) -> str:
@@ -235,8 +244,11 @@ def display(
     verbose: bool = False,
     show_progress: bool = True,
     color: bool = True,
+    as_json: bool = False,
 ) -> Display:
     """The display that fits the stream and the wishes; a context manager and an Observer in one."""
+    if as_json:
+        return _json_lines(state, out, quiet=quiet, verbose=verbose, show_progress=show_progress)
     if quiet:
         return Quiet(out)
     if not show_progress:
@@ -249,3 +261,18 @@ def display(
     # rich ends the process where its stream is broken.
     console = Console(file=cast(TextIO, Patient(out)), no_color=not color, highlight=False)
     return LiveBlock(state, console, verbose=verbose) if console.is_terminal else PlainLines(state, out)
+
+
+def _json_lines(
+    state: Progress, out: TextIO, *, quiet: bool, verbose: bool, show_progress: bool
+) -> PlainLines:
+    def told(event: Event) -> str:
+        if quiet and not isinstance(event, Warned):
+            return ""
+        return journal.of_event(event, at=time.time(), verbose=verbose)
+
+    def standing(state: Progress) -> str:
+        return journal.of_progress(state, at=time.time())
+
+    every_s = LINE_EVERY_S if show_progress and not quiet else None
+    return PlainLines(state, out, every_s=every_s, told=told, standing=standing)

@@ -155,11 +155,13 @@ class _Sorter:
 class AtomicFile:
     """A file that appears under its name when it is whole and synced, readable by its owner only.
 
-    Nothing written: nothing appears, and what was there before under that name is removed.
+    Nothing written: nothing appears, and what was there before under that name is removed. `mode` is for
+    files that others are meant to read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, mode: int = 0o600) -> None:
         self._path = path
+        self._mode = mode
         self._temporary = path.with_name(f".{path.name}.part")
         self._stream: BinaryIO | None = None
 
@@ -169,7 +171,7 @@ class AtomicFile:
     def write(self, content: bytes) -> None:
         if self._stream is None:
             self._temporary.unlink(missing_ok=True)  # what a killed loader left
-            descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._mode)
             self._stream = os.fdopen(descriptor, "wb", buffering=256 * 1024)
         self._stream.write(content)
 

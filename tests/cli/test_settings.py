@@ -9,6 +9,7 @@ import click
 import pytest
 
 from loader.cli.commands import load
+from loader.cli.watching import Showing
 from loader.credentials import read_credentials
 from loader.errors import CredentialsError
 from loader.settings import Credentials, LoadSettings, Threshold
@@ -23,10 +24,11 @@ class Seen:
     """The settings that `load` would have run with."""
 
     settings: LoadSettings
+    showing: Showing
     fresh: bool
 
-    def __call__(self, settings: LoadSettings, *, fresh: bool, **_: object) -> int:
-        self.settings, self.fresh = settings, fresh
+    def __call__(self, settings: LoadSettings, showing: Showing, *, fresh: bool) -> int:
+        self.settings, self.showing, self.fresh = settings, showing, fresh
         return 0
 
 

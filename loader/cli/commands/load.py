@@ -13,6 +13,7 @@ from loader.cli.configuration import ConfiguredCommand
 from loader.cli.insert_flags import insert_flags, insert_options
 from loader.cli.parameters import COUNT_OR_SHARE, DURATION, display_flags, setting
 from loader.cli.running import run_load
+from loader.cli.watching import Showing
 from loader.errors import UsageError
 from loader.report.text import printable
 from loader.settings import STDIN, LoadSettings
@@ -67,15 +68,7 @@ def load(source: str, **flags: Any) -> int:
         return run_check(settings, as_json=flags["as_json"], quiet=flags["quiet"], no_color=flags["no_color"])
     if flags["new"] and not flags["yes"]:
         confirm_new(settings.load_dir)
-    return run_load(
-        settings,
-        fresh=flags["new"],
-        as_json=flags["as_json"],
-        quiet=flags["quiet"],
-        verbose=flags["verbose"],
-        show_progress=not flags["no_progress"],
-        no_color=flags["no_color"],
-    )
+    return run_load(settings, Showing.of(flags), fresh=flags["new"])
 
 
 def settings_of(source: str, flags: dict[str, Any]) -> LoadSettings:

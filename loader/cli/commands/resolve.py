@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -14,6 +14,7 @@ from loader.cli.help import Command
 from loader.cli.parameters import display_flags
 from loader.cli.running import how_to_go_on, run_load
 from loader.cli.screen import give, show, width
+from loader.cli.watching import Showing, Watching
 from loader.errors import UsageError
 from loader.settings import LoadSettings
 
@@ -39,11 +40,7 @@ def resolve(
     lines: str | None,
     key: str | None,
     key_unique: bool,
-    as_json: bool,
-    quiet: bool,
-    verbose: bool,
-    no_progress: bool,
-    no_color: bool,
+    **display: Any,
 ) -> int:
     """Settles the records of DIR that are in doubt, and sends nothing else.
 
@@ -53,10 +50,11 @@ def resolve(
     """
     from loader.directory import recorded_settings  # noqa: PLC0415 - not for --help
 
+    showing = Showing.of(display)
     settings = recorded_settings(load_dir)
     if word is not None:
         chosen = None if lines is None else lines_of(lines)
-        return _by_word(settings, applied=word == "applied", lines=chosen, quiet=quiet, as_json=as_json)
+        return _by_word(settings, showing, applied=word == "applied", lines=chosen)
     if lines is not None:
         raise UsageError("--lines goes with --as", hint="loader resolve DIR --as not-applied --lines 5,7-9")
     settings = msgspec.structs.replace(
@@ -69,16 +67,7 @@ def resolve(
             hint=f"loader resolve {load_dir} --key FIELD, or look the records up and say --as applied or"
             " --as not-applied",
         )
-    return run_load(
-        settings,
-        fresh=False,
-        only_doubts=True,
-        as_json=as_json,
-        quiet=quiet,
-        verbose=verbose,
-        show_progress=not no_progress,
-        no_color=no_color,
-    )
+    return run_load(settings, showing, only_doubts=True)
 
 
 def lines_of(text: str) -> tuple[tuple[int, int], ...]:
@@ -101,28 +90,24 @@ def lines_of(text: str) -> tuple[tuple[int, int], ...]:
 
 def _by_word(
     settings: LoadSettings,
+    showing: Showing,
     *,
     applied: bool,
     lines: tuple[tuple[int, int], ...] | None,
-    quiet: bool,
-    as_json: bool,
 ) -> int:
     import anyio  # noqa: PLC0415 - not for --help
 
-    from loader.report.display import display  # noqa: PLC0415 - as above
-    from loader.report.progress import Progress  # noqa: PLC0415 - as above
     from loader.report.summary import render, to_json  # noqa: PLC0415 - as above
     from loader.resolution import resolve_by_word  # noqa: PLC0415 - as above
 
-    shown = display(
-        Progress(concurrency=1), sys.stderr, quiet=quiet, verbose=False, show_progress=False, color=False
-    )
-    with shown as observe:
+    watching = Watching(msgspec.structs.replace(showing, no_progress=True), settings)
+    with watching.observer() as observe:
         summary = anyio.run(partial(resolve_by_word, settings, applied=applied, lines=lines, observe=observe))
-    if not quiet:
+    if not (showing.quiet or showing.as_lines_of_json):
         show(render(summary, load_dir=str(settings.load_dir), width=width()))
         if summary.outcomes.pending:
             show([f"To send what is not applied: {how_to_go_on(settings)}"])
-    if as_json:
+    watching.ended(summary, None, exit_code=summary.exit_code)
+    if showing.as_json:
         give(to_json(summary))
     return summary.exit_code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -10,22 +11,14 @@ import msgspec
 from loader.cli.help import Command
 from loader.cli.parameters import display_flags
 from loader.cli.running import run_load
+from loader.cli.watching import Showing
 
 
 @click.command(cls=Command, short_help="Continue the load of a load directory.")
 @click.argument("load_dir", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--append", is_flag=True, help="Go on with what was appended to the input since.")
 @display_flags
-def resume(
-    load_dir: Path,
-    *,
-    append: bool,
-    as_json: bool,
-    quiet: bool,
-    verbose: bool,
-    no_progress: bool,
-    no_color: bool,
-) -> int:
+def resume(load_dir: Path, *, append: bool, **display: Any) -> int:
     """Continues the load of DIR with what it recorded: input, target, options, key and pace.
 
     An input that grew since is refused, unless --append says that this is meant; also a finished load goes on
@@ -33,12 +26,5 @@ def resume(
     """
     from loader.directory import recorded_settings  # noqa: PLC0415 - not for --help
 
-    return run_load(
-        msgspec.structs.replace(recorded_settings(load_dir), append=append),
-        fresh=False,
-        as_json=as_json,
-        quiet=quiet,
-        verbose=verbose,
-        show_progress=not no_progress,
-        no_color=no_color,
-    )
+    settings = msgspec.structs.replace(recorded_settings(load_dir), append=append)
+    return run_load(settings, Showing.of(display))

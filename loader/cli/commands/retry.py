@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,15 +12,14 @@ from loader.cli.help import Command
 from loader.cli.parameters import display_flags
 from loader.cli.running import run_load
 from loader.cli.screen import show
+from loader.cli.watching import Showing
 from loader.errors import InputChangedError
 
 
 @click.command(cls=Command, short_help="Load the rejected records of a load, mended or not.")
 @click.argument("load_dir", metavar="DIR", type=click.Path(path_type=Path))
 @display_flags
-def retry(
-    load_dir: Path, *, as_json: bool, quiet: bool, verbose: bool, no_progress: bool, no_color: bool
-) -> int:
+def retry(load_dir: Path, **display: Any) -> int:
     """Loads DIR/rejected.ndjson, as it is now, into the same target with the same key and options.
 
     It is a load of its own in DIR/retry-1. Stopped, it goes on when the command is run again. When it has
@@ -31,21 +31,15 @@ def retry(
 
     from loader import retrying  # noqa: PLC0415 - as above
 
+    showing = Showing.of(display)
     found = anyio.run(partial(retrying.retry_of, load_dir))
     if isinstance(found, retrying.NothingLeft):
-        if not quiet:
+        if not showing.quiet:
             show([f"There is nothing to retry: {found.why}."])
         return found.exit_code
-    if not quiet:
+    if not showing.quiet:
         show([f"Retry of {found.input}, kept in {found.load_dir}"])
     try:
-        return run_load(
-            found,
-            as_json=as_json,
-            quiet=quiet,
-            verbose=verbose,
-            show_progress=not no_progress,
-            no_color=no_color,
-        )
+        return run_load(found, showing)
     except InputChangedError as error:
         raise retrying.changed(error, found.load_dir) from None
