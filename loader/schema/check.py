@@ -23,7 +23,15 @@ from loader.schema.patterns import SEAM, all_plain, is_fine
 from loader.schema.placement import named_layout, placement_rules, takes
 from loader.schema.problems import Problem
 from loader.schema.rules import CrossRule, rules_of
-from loader.schema.shapes import RECORD_KEYS, Rule, mandatory_type_of, member_of, rule_of, type_of
+from loader.schema.shapes import (
+    RECORD_KEYS,
+    Rule,
+    look_for_decimals,
+    mandatory_type_of,
+    member_of,
+    rule_of,
+    type_of,
+)
 
 KEYS_MAX: Final = 512
 """The fast path is compiled for no more keys than this, about what the largest modules have; lines with
@@ -44,8 +52,8 @@ class Checker:
     key that the module does not know is let through (whether the API refuses it is unknown), and so are
     fields that an insert may not set or that are not in the layout that the record names (the API ignores
     them). Of a repeated key the last one counts, as JSON readers have it. Null is no value at all: a problem
-    in a mandatory field alone. Decimals beyond a field's are no problem: the API does not say how it rounds
-    them. A picklist takes new values, unless the page or `strict_picklists` closes it.
+    in a mandatory field alone. Decimals beyond a field's own are no problem, as it may round to them; beyond
+    the 9 of the page they are. A picklist takes new values, unless the page or `strict_picklists` closes it.
 
     A module without any field holds lines against nothing but JSON.
 
@@ -83,12 +91,14 @@ class Checker:
 
     def problems(self, raw: bytes) -> tuple[Problem, ...]:
         """All that is wrong with this line; nothing, if it can be sent."""
-        decode, joined, plain, crossing = self._fast
+        decode, joined, plain, crossing, too_fine = self._fast
         try:
             record = decode(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return self._explain(raw)
         if plain(joined(record)) is None and not self._is_fine(record):
+            return self._explain(raw)
+        if too_fine is not None and too_fine(record):
             return self._explain(raw)
         if crossing and any(self._crossed(_WHOLE.decode(raw), crossing)):
             return self._explain(raw)
@@ -101,6 +111,8 @@ class Checker:
         watched = {key: rule.shape for key in self._keys if (rule := self._rules.get(key)) and rule.watched}
         names = {key: f"f{number}" for number, key in enumerate(self._keys)}
         names |= {key: f"w{number}" for number, key in enumerate(watched)}
+        numbers = {key: rule for key in self._keys if (rule := self._rules.get(key)) and rule.counts_decimals}
+        names |= {key: f"n{number}" for number, key in enumerate(numbers)}
         struct = msgspec.defstruct(
             self.module.api_name,
             [self._member(name, key) for key, name in names.items()],
@@ -117,6 +129,7 @@ class Checker:
             _joiner(len(watched)),
             all_plain(self._kinds),
             tuple(rule for rule in self._cross_rules if rule.concerns(self._keys)),
+            _decimals_looked_for({names[key]: rule for key, rule in numbers.items()}),
         )
 
     def _member(self, name: str, key: str) -> tuple[str, Any] | tuple[str, Any, Any]:
@@ -189,6 +202,34 @@ def _each_once(problems: list[Problem]) -> tuple[Problem, ...]:
     for problem in problems:
         by_place.setdefault((problem.code, problem.path), problem)
     return tuple(by_place.values())
+
+
+def _decimals_looked_for(rules: Mapping[str, Rule]) -> Callable[[Any], object] | None:
+    """Whether a number of a decoded record has more decimals than it may, which no type can say.
+
+    `rules`: by the names of the members; None: there is nothing to look for.
+    """
+    looks = [(name, look_for_decimals(rule)) for name, rule in rules.items()]
+    if not looks:
+        return None
+    if len(rules) == 1 and rules["n0"].decimals is not None:
+        only = looks[0][1]
+        # `is_coarse` without its calls: most records have one number. Adding and taking away 1.5 * 2**52
+        # leaves whole numbers below 2**51 as they are, and no others; what is larger is looked at again.
+        return lambda r: (
+            (n := r.n0)
+            and not ((m := n * 1e6) + 6755399441055744.0 - 6755399441055744.0 == m and m / 1e6 == n)
+            and only(n)
+        )
+
+    def any_number(record: Any) -> bool:
+        for name, look in looks:
+            value = getattr(record, name)
+            if value is not None and look(value):
+                return True
+        return False
+
+    return any_number
 
 
 def _joiner(count: int) -> Callable[[Any], str]:

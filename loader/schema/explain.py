@@ -178,7 +178,7 @@ def _explain_value(rule: Rule, value: Any, path: str) -> Iterator[Problem]:
         yield from _explain_id(value, path)
     elif rule.shape == s.CHOICE:
         yield from _explain_choice(rule, value, path)
-    elif (long := _too_long(rule, value, path)) is not None:
+    elif (long := _too_long(rule, value, path) or _too_fine(rule, value, path)) is not None:
         yield long
     elif rule.shape in TAKES and value and not TAKES[rule.shape](value):
         yield _mismatch(rule, value, path)
@@ -388,9 +388,22 @@ def _too_long(rule: Rule, value: Any, path: str) -> Problem | None:
         return None
     if size <= most:
         return None
-    count = f"{size:,}" if size < 2**31 else "billions of"
+    count = _count(size)
     message = f"has {count} {unit}; it takes {most:,} at most"
     return _problem(path, message, maximum_length=most)
+
+
+def _too_fine(rule: Rule, value: Any, path: str) -> Problem | None:
+    most = rule.decimals
+    if most is None or not isinstance(value, _Real) or not s.too_fine(float(value.text), most):
+        return None
+    count = _count(_fraction_digits(value))
+    message = f"has {count} digits behind the decimal point; it takes {most} at most: round it"
+    return _problem(path, message, maximum_length=most)
+
+
+def _count(size: int) -> str:
+    return f"{size:,}" if size < _OUT_OF_REACH else "billions of"
 
 
 def _digits(value: int | _Real) -> int:
@@ -403,6 +416,25 @@ def _digits(value: int | _Real) -> int:
     if not significant:
         return 1
     zeros = len(whole) + len(fraction) - len(significant)
-    # An exponent of many digits would take long to read, and says no more than that it is out of reach.
-    shift = int(exponent or 0) if len(exponent) <= 9 else (-(2**31) if exponent[0] == "-" else 2**31)
-    return max(len(whole) - zeros + shift, 1)
+    return max(len(whole) - zeros + _shift(exponent), 1)
+
+
+def _fraction_digits(value: _Real) -> int:
+    """Digits behind the decimal point, trailing zeros left out."""
+    mantissa, _, exponent = value.text.lower().partition("e")
+    whole, _, fraction = mantissa.lstrip("-").partition(".")
+    significant = (whole + fraction).rstrip("0")
+    if not significant:
+        return 0
+    zeros = len(whole) + len(fraction) - len(significant)
+    return max(len(fraction) - zeros - _shift(exponent), 0)
+
+
+_OUT_OF_REACH: Final = 2**31
+
+
+def _shift(exponent: str) -> int:
+    """An exponent of many digits would take long to read, and says no more than that it is out of reach."""
+    if len(exponent) <= 9:
+        return int(exponent or 0)
+    return -2 * _OUT_OF_REACH if exponent[0] == "-" else 2 * _OUT_OF_REACH

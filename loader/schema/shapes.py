@@ -6,8 +6,9 @@ Worked out of the field alone, once a module; no line and no value comes here. T
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date
+from math import isfinite
 from types import GenericAlias
 from typing import Annotated, Any, Final, Literal, cast
 
@@ -15,7 +16,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from loader.schema import patterns
-from loader.schema.fields import Field, FieldType, JsonType
+from loader.schema.fields import DOUBLE_DECIMALS, Field, FieldType, JsonType
 
 ANYTHING: Final = "anything"
 TEXT: Final = patterns.TEXT
@@ -108,6 +109,13 @@ class Rule(msgspec.Struct, frozen=True):
     """Of a picklist that takes no other."""
     rows: tuple[Rule, ...] = ()
     """Of a subform: the rules of its rows; none: not known, rows are objects and no more."""
+    decimals: int | None = None
+    """Of a number: how many digits it may have behind the point; None: any number."""
+
+    @property
+    def counts_decimals(self) -> bool:
+        """No type says how many decimals a number has: whoever decodes it looks at it once more."""
+        return self.decimals is not None or any(rule.counts_decimals for rule in self.rows)
 
     @property
     def watched(self) -> bool:
@@ -137,7 +145,16 @@ def rule_of(field: Field, *, strict: bool = False) -> Rule:
     if length and length > too_long_to_count.get(shape, length):
         length = None
     rows = tuple(rule_of(each, strict=strict) for each in field.subfields) if shape == ROWS else ()
-    return Rule(field, shape, length, field.mandatory and field.creatable, options, rows)
+    return Rule(
+        field, shape, length, field.mandatory and field.creatable, options, rows, _decimals(field, shape)
+    )
+
+
+def _decimals(field: Field, shape: str) -> int | None:
+    """Up to 9 decimals whatever the field's own number is, which the API may round to (decision 0008)."""
+    if shape != NUMBER or field.type not in (FieldType.CURRENCY, FieldType.DOUBLE):
+        return None
+    return max(DOUBLE_DECIMALS, field.decimals or 0)
 
 
 def _key(api_name: str, json_type: JsonType, shape: str) -> Rule:
@@ -302,3 +319,39 @@ def mandatory_type_of(rule: Rule) -> Any:
         # corrupts memory when it frees a type with both a pattern and an array.
         return int | float | bool | Annotated[list[Any], Meta(min_length=1)] | dict[str, Any]
     return type_of(rule)
+
+
+# --- Decimals ----------------------------------------------------------------------------------------------
+
+
+def too_fine(number: float, decimals: int) -> bool:
+    """Whether a double, which is what the API takes numbers for, has more decimals than this."""
+    return isfinite(number) and round(number, decimals) != number
+
+
+def look_for_decimals(rule: Rule) -> Callable[[Any], bool]:
+    """A function that says whether a decoded value of this rule, or a cell of its rows, is too fine."""
+    decimals = rule.decimals
+    if decimals is not None:
+        return lambda number: not is_coarse(number) and too_fine(number, decimals)
+    cells = [
+        (f"f{number}", look_for_decimals(cell))
+        for number, cell in enumerate(rule.rows)
+        if cell.counts_decimals
+    ]
+
+    def any_cell(rows: Iterable[Any]) -> bool:
+        for row in rows:
+            for name, look in cells:
+                value = getattr(row, name)
+                if value is not None and look(value):
+                    return True
+        return False
+
+    return any_cell
+
+
+def is_coarse(number: float) -> bool:
+    """Whether it is the double of a number of six decimals or fewer: a sixth of what rounding costs."""
+    millionths = number * 1e6
+    return millionths.is_integer() and millionths / 1e6 == number
