@@ -20,11 +20,11 @@ from loader.forecast import Forecast, forecast
 from loader.preflight import Preflight
 from loader.records import Batch
 from loader.rungs import require_layout
+from loader.schema.activities import is_recurring
 from loader.schema.check import Checker
 from loader.schema.fields import Module
 from loader.schema.modules import API_NAME, STANDARD, standard_module
 from loader.schema.problems import Problem
-from loader.schema.rules import is_recurring
 from loader.settings import Credentials, LoadSettings
 from loader.source.batches import LINE_TOO_LONG, BatchCutter
 from loader.source.lines import LineSplitter

@@ -38,10 +38,10 @@ from loader.pipeline import DRAIN_S, Pipeline
 from loader.preflight import Preflight
 from loader.records import Attempt, Window
 from loader.report.summary import Summary
+from loader.schema.activities import is_recurring
 from loader.schema.check import Checker
 from loader.schema.fields import Module
 from loader.schema.problems import STAMP_TAKEN, Problem
-from loader.schema.rules import is_recurring
 from loader.settings import LoadSettings
 from loader.signals import StopSignals
 from loader.source.batches import BatchCutter, Check

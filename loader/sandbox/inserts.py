@@ -20,8 +20,8 @@ from loader.sandbox.problem_items import Clash, duplicate_item, problem_item
 from loader.sandbox.recurrence import occurrences
 from loader.sandbox.store import NewRecord
 from loader.sandbox.switches import Statuses
+from loader.schema.activities import is_recurring
 from loader.schema.problems import NOT_JSON
-from loader.schema.rules import is_recurring
 from loader.wire.limits import RECORDS_PER_CALL_MAX
 
 _OPTION_NAMES: Final = ("trigger", "lar_id", "apply_feature_execution", "skip_feature_execution")

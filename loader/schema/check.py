@@ -17,12 +17,13 @@ from typing import Any, Final
 
 import msgspec
 
+from loader.schema.cross import CrossRule
 from loader.schema.explain import explain, missing, split
 from loader.schema.fields import Layout, Module
 from loader.schema.patterns import SEAM, all_plain, is_fine
 from loader.schema.placement import named_layout, placement_rules, takes
 from loader.schema.problems import Problem
-from loader.schema.rules import CrossRule, rules_of
+from loader.schema.rules import rules_of
 from loader.schema.shapes import (
     RECORD_KEYS,
     Rule,

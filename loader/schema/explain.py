@@ -164,8 +164,8 @@ def _explain_member(rule: Rule, value: Any, path: str) -> Iterator[Problem]:
 
 
 def is_no_value(value: object) -> bool:
-    """Nothing that a mandatory field could do with: null, a blank string, an array of nothing."""
-    return value is None or value == [] or (isinstance(value, str) and not value.strip())
+    """Nothing that a mandatory field could do with: null, a blank string, an array or object of nothing."""
+    return value is None or value in ([], {}) or (isinstance(value, str) and not value.strip())
 
 
 def _explain_value(rule: Rule, value: Any, path: str) -> Iterator[Problem]:
@@ -356,10 +356,18 @@ def _explain_link(link: str, item: dict[str, Any], path: str) -> Iterator[Proble
     elif item.get(link) is None:
         yield _absent(f"{path}.{link}", _ARTICLE[s.LOOKUP])
     elif isinstance(item[link], dict):
-        yield from _explain_id(item[link], f"{path}.{link}")
+        yield from _explain_linked(item[link], f"{path}.{link}")
     else:
         message = f"is {_words(item[link])}; it takes {_ARTICLE[s.LOOKUP]}"
         yield _problem(f"{path}.{link}", message, expected="jsonobject")
+
+
+def _explain_linked(value: dict[str, Any], path: str) -> Iterator[Problem]:
+    """Here the id is what names the record; an external value may stand for it, a name does not."""
+    if set(value) <= {"name", "email"}:
+        yield _absent(f"{path}.id", _ID)
+    else:
+        yield from _explain_id(value, path)
 
 
 def _explain_row(rules: tuple[Rule, ...], row: dict[str, Any], path: str) -> Iterator[Problem]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from loader.schema.cross import CrossRule
 from loader.schema.explain import is_no_value
 from loader.schema.fields import Layout, Module
 from loader.schema.problems import ID_INVALID, INVALID_DATA, MANDATORY_NOT_FOUND, Problem
-from loader.schema.rules import CrossRule
 
 
 def named_layout(module: Module, given: object, layout_id: str) -> Layout | None:

@@ -194,6 +194,12 @@ class _Lookup(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     email: Any = None
 
 
+class _Linked(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    id: _IdOrNumber
+    name: Any = None
+    email: Any = None
+
+
 class _File(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     File_Id__s: _NotBlank
 
@@ -272,7 +278,7 @@ def _item_of(rule: Rule) -> Any:
 
 
 def _link_type(link: str) -> Any:
-    member = [("link", _Lookup)]
+    member = [("link", _Linked)]
     return msgspec.defstruct("Link", member, rename={"link": link}, forbid_unknown_fields=True, gc=False)
 
 
@@ -310,6 +316,9 @@ def member_of(name: str, rule: Rule, type_: Any) -> tuple[str, Any] | tuple[str,
     return (name, type_ | None, "" if rule.shape in TEXTS else None)
 
 
+_SOME_MEMBERS: Final[Any] = Annotated[dict[str, Any], Meta(min_length=1)]
+
+
 def mandatory_type_of(rule: Rule) -> Any:
     """The same where a value must be there: neither null nor, as far as a type can say it, blank."""
     if rule.shape in TEXTS:
@@ -317,8 +326,10 @@ def mandatory_type_of(rule: Rule) -> Any:
     if rule.shape == ANYTHING:
         # Strings, which may be blank, take the slow path. A pattern would tell blank ones, but msgspec 0.22
         # corrupts memory when it frees a type with both a pattern and an array.
-        return int | float | bool | Annotated[list[Any], Meta(min_length=1)] | dict[str, Any]
-    return type_of(rule)
+        return int | float | bool | Annotated[list[Any], Meta(min_length=1)] | _SOME_MEMBERS
+    if rule.shape == LOOKUP:
+        return _Linked
+    return _SOME_MEMBERS if rule.shape == OBJECT else type_of(rule)
 
 
 # --- Decimals ----------------------------------------------------------------------------------------------

@@ -94,11 +94,13 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def number_of(digits: int, *, whole: bool = False) -> Judge:
-    """A number with so many digits before the point."""
+def number_of(digits: int, *, whole: bool = False, decimals: int | None = None) -> Judge:
+    """A number with so many digits before the point, and behind it; a double, as the page has it."""
 
     def judge(value: Any) -> bool:
         if not _is_number(value) or (whole and not isinstance(value, int)):
+            return False
+        if decimals is not None and round(value, decimals) != value:
             return False
         return bool(abs(value) < 10**digits)
 
@@ -145,12 +147,12 @@ def is_reference(value: Any) -> bool:
     """An object; its id, if it has one, is a string of digits; the vendor's own client writes a number."""
     if not isinstance(value, dict):
         return False
-    identifier = value.get("id")
+    if "id" not in value:
+        return True
+    identifier = value["id"]
     if isinstance(identifier, int) and not isinstance(identifier, bool):
         return 0 <= identifier < 10**19
-    return identifier is None or (
-        isinstance(identifier, str) and bool(re.fullmatch("[0-9]{1,19}", identifier))
-    )
+    return isinstance(identifier, str) and bool(re.fullmatch("[0-9]{1,19}", identifier))
 
 
 def list_of(judge: Judge, most: int | None = None) -> Judge:
@@ -181,7 +183,11 @@ def _has_id(value: Any) -> bool:
 
 def is_file(value: Any) -> bool:
     """`File_Id__s`, string, mandatory."""
-    return isinstance(value, dict) and isinstance(value.get("File_Id__s"), str) and bool(value["File_Id__s"])
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("File_Id__s"), str)
+        and bool(value["File_Id__s"].strip())
+    )
 
 
 VEHICLES: Mapping[str, Judge] = {
@@ -196,8 +202,8 @@ VEHICLES: Mapping[str, Judge] = {
     "Built": is_date,
     "Seen": is_moment,
     "Doors": number_of(9, whole=True),
-    "Price": number_of(16),
-    "Length": number_of(16),
+    "Price": number_of(16, decimals=9),
+    "Length": number_of(16, decimals=9),
     "Discount": number_of(5),
     "Chassis": is_bigint,
     "Runs": is_flag,
@@ -207,7 +213,7 @@ VEHICLES: Mapping[str, Judge] = {
     "Mechanics": list_of(link_of("Mechanics")),
     "Photos": list_of(is_file),
     "Papers": list_of(is_file),
-    "Repairs": list_of(object_with(Part=text_of(100), Cost=number_of(16))),
+    "Repairs": list_of(object_with(Part=text_of(100), Cost=number_of(16, decimals=9))),
     "Tag": list_of(object_with(name=lambda value: isinstance(value, str))),
 }
 
@@ -265,7 +271,25 @@ def takes_event(record: Mapping[str, Any]) -> bool:
         return False
     if len(record.get("Participants") or []) > 50:
         return False
+    if not _is_reminder(record.get("Remind_At")):
+        return False
     return record.get("Recurring_Activity") is None or bool(record.get("Remind_At"))
+
+
+def _is_reminder(value: Any) -> bool:
+    """Unit: numbers between 0 to 60; period: mins, hrs, days, weeks, and the words of the sample."""
+    if isinstance(value, str):
+        words = value.split()
+        return len(words) != 2 or not words[0].isdigit() or _is_span(int(words[0]), words[1])
+    if isinstance(value, list):
+        return all(_is_reminder(each) for each in value)
+    if isinstance(value, dict):
+        return _is_span(value.get("unit", 0), value.get("period", "mins"))
+    return value is None
+
+
+def _is_span(unit: Any, period: Any) -> bool:
+    return unit in range(61) and period in ("mins", "hrs", "days", "weeks", "minutes", "hours")
 
 
 def takes_price_book(record: Mapping[str, Any]) -> bool:

@@ -112,11 +112,17 @@ moments = st.one_of(
 numbers = st.one_of(
     st.integers(-(10**18), 10**18),
     st.sampled_from([0, -1, 999_999_999, 10**9, 99_999, 100_000, 10**16 - 1, 10**16, 1.5, -0.25]),
+    # Of nine decimals and of ten; those that end in a zero have nine.
+    st.builds(
+        "{}.{:0{}}".format, st.integers(0, 10**6), st.integers(0, 10**9 - 1), st.sampled_from([9, 10])
+    ).map(float),
+    st.sampled_from([0.1 + 0.2, 1e-9, 1e-10, 123456.123456789]),
 )
 ids = st.sampled_from(["5725767000000410001", "1", "x", "", "12345678901234567890"])
 references = st.one_of(
     ids.map(lambda one: {"id": one}),
     st.sampled_from([{"id": 7}, {"id": -7}, {"id": 10**19}, {"id": 0.5}, "Ada"]),
+    st.sampled_from([{}, {"name": "Ada"}, {"id": None}, {"id": None, "name": "Ada"}]),
 )
 
 
@@ -195,7 +201,21 @@ events = sometimes(
     End_DateTime=moments,
     Participants=st.integers(0, 52).map(lambda count: [{"type": "email", "Email": "a@example.com"}] * count),
     Recurring_Activity=st.sampled_from([None, {"RRULE": "FREQ=DAILY;INTERVAL=1;DTSTART=2026-03-02;COUNT=1"}]),
-    Remind_At=st.sampled_from([None, [{"unit": 15, "period": "minutes"}]]),
+    Remind_At=st.sampled_from(
+        [
+            None,
+            [{"unit": 15, "period": "minutes"}],
+            [{"unit": 60, "period": "mins"}, {"unit": 0, "period": "weeks"}],
+            [{"unit": 61, "period": "mins"}],
+            {"unit": 1, "period": "fortnights"},
+            "15 mins",
+            "2 hrs",
+            "61 days",
+            "3 moons",
+            "2026-03-02T09:00:00Z",
+            5,
+        ]
+    ),
 )
 price_books = sometimes(
     Price_Book_Name=st.sampled_from(["Retail", "", None]),

@@ -13,7 +13,7 @@ from loader.delivery.doubts import Rung
 from loader.delivery.stamp import Stamp
 from loader.outcomes import Outcome
 from loader.records import Attempt
-from loader.schema.rules import is_recurring
+from loader.schema.activities import is_recurring
 from tests import virtual_time
 from tests.scenario.fake_crm import Deed, FakeCrm, Record, World, attempt_of, lead, leads
 

@@ -82,7 +82,7 @@ def test_a_full_lead_has_no_problem() -> None:
         {"No_of_Employees": -999_999_999},
         {"Annual_Revenue": 5},
         {"Annual_Revenue": -0.0},
-        {"Annual_Revenue": 1.23456789012},
+        {"Annual_Revenue": 250000.123456789, "Exchange_Rate": 0.123456789},
         {"Wizard": "-0012", "$wizard_connection_path": ["1"]},
         {"Some_Key": {"a": [1, None]}, "$approved": False, "$se_module": "Deals", "": 1, 'a"\\\n': 2},
         {"id": 5, "Full_Name": ["ignored"], "Created_Time": "yesterday", "Converted__s": "no"},
@@ -282,7 +282,10 @@ LISTINGS = Module(
     ("item", "code", "place"),
     [
         ({"Interested_Listings": {"id": "3652397000001978005"}}, "", ""),
-        ({"Interested_Listings": {"name": "by name"}, "more": 1}, "", ""),
+        ({"Interested_Listings": {"id": 3652397000001978005}, "more": 1}, "", ""),
+        ({"Interested_Listings": {"Legacy_Id": "an external value"}}, "", ""),
+        ({"Interested_Listings": {"name": "by name"}}, MANDATORY_NOT_FOUND, "Interested_Listings.id"),
+        ({"Interested_Listings": {}}, MANDATORY_NOT_FOUND, "Interested_Listings.id"),
         ({}, MANDATORY_NOT_FOUND, "Interested_Listings"),
         ({"Interested_Listings": None}, MANDATORY_NOT_FOUND, "Interested_Listings"),
         ({"Other": {"id": "1"}}, MANDATORY_NOT_FOUND, "Interested_Listings"),
@@ -471,6 +474,56 @@ def test_a_number_field_of_great_length_takes_great_numbers(digits: int) -> None
 )
 def test_digits_before_the_point_are_counted_as_they_are_written(text: bytes, fine: bool) -> None:
     assert (check(LEADS, b'{"Last_Name":"x","Annual_Revenue":%s}' % text) == []) is fine
+
+
+@pytest.mark.parametrize(
+    ("text", "decimals"),
+    [
+        (b"0.123456789", 0),
+        (b"-250000.123456789", 0),
+        (b"0.1234567890", 0),  # trailing zeros say nothing
+        (b"1.00000000000000000000", 0),
+        (b"984856.145357", 0),
+        (b"1e-9", 0),
+        (b"1234567890123.1234567891", 0),  # no double holds so much: it is one of three decimals
+        (b"0.1234567891", 10),
+        (b"-250000.1234567891", 10),
+        (b"984856.1453570001", 10),  # a bit beside a number of six
+        (b"0.30000000000000004", 17),  # what floats make of 0.1 + 0.2
+        (b"1e-10", 10),
+        (b"15.0E-12", 12),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+def test_no_more_than_nine_digits_stand_behind_the_point(text: bytes, decimals: int) -> None:
+    for line in (
+        b'{"Last_Name":"x","Annual_Revenue":%s}',
+        b'{"Last_Name":"x","Exchange_Rate":%s,"Annual_Revenue":5}',
+    ):
+        found = check(LEADS, line % text)
+        assert [problem.maximum_length for problem in found] == [9] * bool(decimals)
+        assert not decimals or f"has {decimals} digits behind the decimal point" in found[0].message
+
+
+def test_digits_behind_the_point_are_counted_in_rows_and_rows_of_rows() -> None:
+    quotes = standard_module("Quotes")
+    assert quotes is not None
+    fine = {"Quantity": 0.123456789, "Line_Tax": [{"percentage": 1.5}, {}], "Ours": 0.12345678912}
+    rows = [fine, {"Quantity": 2, "Line_Tax": [{"percentage": 0.12345678912}]}]
+    assert check(quotes, {"Subject": "x", "Quoted_Items": [fine]}) == []
+    found = check(quotes, {"Subject": "x", "Quoted_Items": rows})
+    assert [problem.path for problem in found] == ["Quoted_Items[1].Line_Tax[0].percentage"]
+
+
+@pytest.mark.parametrize("nothing", [{}, None])
+def test_an_object_of_nothing_is_no_value_of_a_mandatory_lookup(nothing: object) -> None:
+    orders = standard_module("Purchase_Orders")
+    assert orders is not None
+    order = {"Subject": "x", "Purchased_Items": [{"Quantity": 1}]}
+    assert check(orders, order | {"Vendor_Name": {"name": "Acme"}}) == []
+    assert check(orders, order | {"Vendor_Name": {"id": "5"}, "Account_Name": nothing}) == []
+    found = check(orders, order | {"Vendor_Name": nothing})
+    assert [(problem.code, problem.path) for problem in found] == [(MANDATORY_NOT_FOUND, "Vendor_Name")]
 
 
 @pytest.mark.parametrize(

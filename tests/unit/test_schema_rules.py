@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from loader.schema.activities import is_recurring
 from loader.schema.check import Checker
 from loader.schema.fields import Field, FieldType, JsonType, Module
 from loader.schema.problems import (
@@ -17,7 +18,7 @@ from loader.schema.problems import (
     MANDATORY_NOT_FOUND,
     Problem,
 )
-from loader.schema.rules import is_recurring, rules_of
+from loader.schema.rules import rules_of
 
 NOW = datetime.fromisoformat("2026-11-24T12:00:00+00:00").timestamp()
 WHO = {"name": "Patricia Boyle", "id": "3652397000000649013"}
@@ -131,6 +132,19 @@ def test_a_call_of_no_duration_has_the_words_of_the_api() -> None:
         ({**EVENT, "Remind_At": []}, [(MANDATORY_NOT_FOUND, "Remind_At")]),
         ({**EVENT, "Remind_At": "15 mins"}, []),
         ({**EVENT, "Remind_At": {"unit": 15, "period": "mins"}}, []),
+        ({**EVENT, "Remind_At": [{"unit": 60, "period": "weeks"}, "0 hrs", None]}, []),
+        ({**EVENT, "Remind_At": [{"unit": "5", "period": "Minutes"}]}, []),
+        ({**EVENT, "Remind_At": "2023-05-20T09:00:00+05:30"}, []),
+        ({**EVENT, "Remind_At": [{"unit": 61, "period": "mins"}]}, [(INVALID_DATA, "Remind_At[0].unit")]),
+        ({**EVENT, "Remind_At": [{"unit": True}]}, [(INVALID_DATA, "Remind_At[0].unit")]),
+        ({**EVENT, "Remind_At": [{"period": "moons"}]}, [(INVALID_DATA, "Remind_At[0].period")]),
+        (
+            {**EVENT, "Remind_At": {"unit": -1, "period": 5}},
+            [(INVALID_DATA, "Remind_At.unit"), (INVALID_DATA, "Remind_At.period")],
+        ),
+        ({**EVENT, "Remind_At": "61 mins"}, [(INVALID_DATA, "Remind_At")]),
+        ({**EVENT, "Remind_At": "15 moons"}, [(INVALID_DATA, "Remind_At")]),
+        ({**EVENT, "Remind_At": 15}, [(INVALID_DATA, "Remind_At")]),
         (without(EVENT, "Remind_At", "Recurring_Activity"), []),
         ({**EVENT, "Recurring_Activity": "FREQ=DAILY"}, [(INVALID_DATA, "Recurring_Activity")]),
         ({**EVENT, "Recurring_Activity": {}}, [(MANDATORY_NOT_FOUND, "Recurring_Activity.RRULE")]),
@@ -161,7 +175,9 @@ def test_too_many_participants_have_the_words_of_the_api() -> None:
         (None, False, []),
         ("", False, []),
         ({}, False, []),
-        (5, False, []),
+        (5, False, [(INVALID_DATA, "Remind_At")]),
+        ([True, None], False, [(INVALID_DATA, "Remind_At[0]")]),
+        ({"ALARM": ["x"]}, False, [(INVALID_DATA, "Remind_At")]),
         ({"TRIGGER": "2023-05-20T09:00:00Z"}, False, [(MANDATORY_NOT_FOUND, "Remind_At.ACTION")]),
         ({"ACTION": "EMAIL"}, False, [(MANDATORY_NOT_FOUND, "Remind_At.TRIGGER")]),
         ({"ALARM": "ACTION=EMAIL"}, False, [(MANDATORY_NOT_FOUND, "Remind_At.ALARM")]),
@@ -176,6 +192,17 @@ def test_too_many_participants_have_the_words_of_the_api() -> None:
         ({"ACTION": "EMAIL", "TRIGGER": "-P7D"}, True, [(INVALID_DATA, "Remind_At.TRIGGER")]),
         ({"ACTION": "EMAIL", "TRIGGER": "-P4W"}, True, [(INVALID_DATA, "Remind_At.TRIGGER")]),
         ({"ACTION": "EMAIL", "TRIGGER": "-P1D"}, True, [(MANDATORY_NOT_FOUND, "Remind_At.TRIGGER_TIME")]),
+        ({"ACTION": "EMAIL", "TRIGGER": "-P1D", "TRIGGER_TIME": "23.59"}, True, []),
+        (
+            {"ACTION": "EMAIL", "TRIGGER": "-P1D", "TRIGGER_TIME": "24:00"},
+            True,
+            [(INVALID_DATA, "Remind_At.TRIGGER_TIME")],
+        ),
+        (
+            "ACTION=EMAIL;TRIGGER=-P1D;TRIGGER_TIME=10:60",
+            True,
+            [(INVALID_DATA, "Remind_At")],
+        ),
     ],
     ids=str,
 )
