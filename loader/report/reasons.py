@@ -26,11 +26,14 @@ class _Reason(msgspec.Struct):
 def examples(load_dir: Path, *, width: int) -> list[str]:
     """The first record of each kind of refusal: its line, what is wrong with it and what to do."""
     lines: list[str] = []
-    for one in _first_of_each(load_dir / REASONS):
+    found = _first_of_each(load_dir / REASONS)
+    for one in found[:KINDS_MAX]:
         subject = " ".join(part for part in (one.code, one.field) if part)
         lines.append(f"  {text.printable(subject)}, for example line {one.line:,}")
         lines += _wrapped(f"why: {text.printable(one.message)}", width)
         lines += _wrapped(f"what to do: {one.what_to_do.replace('DIR', str(load_dir))}", width)
+    if len(found) > KINDS_MAX:
+        lines.append(f"  every other one: loader results {text.printable(str(load_dir))} --failed")
     return ["", *lines] if lines else []
 
 
@@ -40,7 +43,7 @@ def _first_of_each(path: Path) -> list[_Reason]:
     try:
         with path.open("rb") as stream:
             for number, line in enumerate(stream):
-                if number >= LINES_READ_MAX or len(found) >= KINDS_MAX:
+                if number >= LINES_READ_MAX or len(found) > KINDS_MAX:
                     break
                 reason = msgspec.json.decode(line, type=_Reason)
                 found.setdefault((reason.code, reason.field), reason)

@@ -255,6 +255,8 @@ def _files(summary: Summary, load_dir: str) -> list[str]:
         lines.append(f"  rejected   {place}/rejected.ndjson   {again}")
         lines.append(f"             or, with the same target, key and options: loader retry {place}")
         lines.append(f"  reasons    {place}/rejected-reasons.ndjson")
+    if outcomes.duplicate:
+        lines.append(f"  duplicate  field and record of each: loader results {place} --outcome duplicate")
     if outcomes.in_doubt:
         lines.append(f"  in doubt   {place}/in-doubt.ndjson   look them up, then: loader resolve {place}")
     return lines

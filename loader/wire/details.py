@@ -47,17 +47,20 @@ def inner_errors(one: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return found
 
 
-def worded(code: str, message: str, parts: Sequence[Details]) -> str:
-    """The API's message with what its details add: `invalid data (expected date, at most 20 characters)`."""
-    hints = hints_of(code, parts)
+def worded(code: str, message: str, parts: Sequence[Details], *, samples: bool = False) -> str:
+    """The API's message with what its details add: `invalid data (expected date, at most 20 characters)`.
+
+    `samples`: a word for a type gets a value that would do, as whoever reads it may not know the word.
+    """
+    hints = hints_of(code, parts, samples=samples)
     return f"{message} ({hints})" if message and hints else message or hints
 
 
-def hints_of(code: str, parts: Sequence[Details]) -> str:
+def hints_of(code: str, parts: Sequence[Details], *, samples: bool = False) -> str:
     """What the details say beside the field; where there are several, each with its own field."""
     told = []
     for part in parts:
-        hints = ", ".join(_hints(code, part))
+        hints = ", ".join(_hints(code, part, samples=samples))
         name = text(part.get("api_name")) if len(parts) > 1 else ""
         told.append(f"{name}: {hints}" if name and hints else name or hints)
     return _cut("; ".join(dict.fromkeys(filter(None, told))), TEXT_MAX)
@@ -74,10 +77,11 @@ def together(errors: Sequence[tuple[str, str, str]]) -> str:
     return _cut(count + "; ".join(f"{code} {field}".rstrip() for code, field, _ in errors), MESSAGE_MAX)
 
 
-def _hints(code: str, part: Details) -> Iterator[str]:
+def _hints(code: str, part: Details, *, samples: bool) -> Iterator[str]:
     expected = text(part.get("expected_data_type"))
     if expected:
-        yield f"expected {expected}"
+        sample = _SAMPLES.get(expected, "") if samples else ""
+        yield f"expected {expected}" + (f": {sample}" if sample else "")
     length = _number(part.get("maximum_length"))
     if length:
         yield f"at most {length} {_unit(code, expected, part)}"
@@ -93,7 +97,30 @@ def _unit(code: str, expected: str, part: Details) -> str:
         return "records"
     if code == "LIMIT_EXCEEDED" or expected == "jsonarray":
         return "items"
+    if not expected:
+        return "characters or digits"
     return "digits" if expected in _DIGITS else "characters"
+
+
+_SAMPLES: Final[Mapping[str, str]] = {
+    "text": "a string in quotes",
+    "email": '"p.daly@example.com"',
+    "phone": '"+1 555-0100"',
+    "website": '"https://www.example.com"',
+    "url": '"https://www.example.com"',
+    "date": '"2017-08-16"',
+    "datetime": '"2017-08-16T14:32:23+05:30", no fractions of a second',
+    "integer": "12 without quotes",
+    "bigint": 'digits in quotes, "0012345600012"',
+    "long": 'digits in quotes, "0012345600012"',
+    "double": "250000.50 without quotes",
+    "currency": "250000.50 without quotes",
+    "percent": "25 without quotes",
+    "boolean": "true or false without quotes",
+    "jsonobject": 'an object in braces, {"id": "..."} of a record',
+    "jsonarray": "an array in brackets, [...]",
+}
+"""By the words of `expected_data_type`."""
 
 
 _LISTS: Final = {

@@ -225,7 +225,7 @@ def _read_error(one: Mapping[str, Any], position: int) -> Item:
     return Item(
         ok=False,
         code=code,
-        message=together(several) if several else worded(code, message, parts),
+        message=together(several) if several else worded(code, message, parts, samples=True),
         field=_field_of(parts) or next((error.field for error in errors if error.field), ""),
         # One part that names another record is enough to distrust the item.
         index=next((index for index in named if index != position), named[0] if named else None),

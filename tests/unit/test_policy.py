@@ -456,7 +456,7 @@ def test_all_errors_of_a_record_are_in_its_outcome() -> None:
     (rejected,) = judge(FRESH, answers(success(IDS[0]), answer, success(IDS[2]))).settlement.others
     assert rejected.message == (
         "2 errors: DUPLICATE_DATA Email: because, record 5000000000099;"
-        " INVALID_DATA Phone: because (at most 30 characters)"
+        " INVALID_DATA Phone: because (at most 30 characters or digits)"
     )
 
 

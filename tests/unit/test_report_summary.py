@@ -52,6 +52,7 @@ def test_the_closing_screen_of_a_migration() -> None:
         "  rejected   leads.ndjson.load/rejected.ndjson   fix, then: loader load that-file --module Leads",
         "             or, with the same target, key and options: loader retry leads.ndjson.load",
         "  reasons    leads.ndjson.load/rejected-reasons.ndjson",
+        "  duplicate  field and record of each: loader results leads.ndjson.load --outcome duplicate",
     ]
 
 

@@ -333,27 +333,27 @@ TOLD: dict[str, tuple[dict[str, Any], str, str]] = {
     "a type": (
         error("INVALID_DATA", expected_data_type="integer", api_name="N", json_path="$.data[0].N"),
         "N",
-        "invalid data (expected integer)",
+        "invalid data (expected integer: 12 without quotes)",
     ),
     "a length": (
         error("INVALID_DATA", maximum_length=2, api_name="N", json_path="$.data[0].N"),
         "N",
-        "invalid data (at most 2 characters)",
+        "invalid data (at most 2 characters or digits)",
     ),
     "a length as text": (
         error("INVALID_DATA", maximum_length="2", api_name="N"),
         "N",
-        "invalid data (at most 2 characters)",
+        "invalid data (at most 2 characters or digits)",
     ),
     "the older form, without a path, both": (
         error("INVALID_DATA", expected_data_type="date", maximum_length=20, api_name="Date_of_Birth"),
         "Date_of_Birth",
-        "invalid data (expected date, at most 20 characters)",
+        'invalid data (expected date: "2017-08-16", at most 20 characters)',
     ),
     "digits": (
         error("INVALID_DATA", expected_data_type="integer", maximum_length=9, api_name="N"),
         "N",
-        "invalid data (expected integer, at most 9 digits)",
+        "invalid data (expected integer: 12 without quotes, at most 9 digits)",
     ),
     "items": (
         error("LIMIT_EXCEEDED", "too many", maximum_length=50, json_path="$.data[0].Participants"),
@@ -449,7 +449,7 @@ TOLD: dict[str, tuple[dict[str, Any], str, str]] = {
             ],
         },
         "Email",
-        "invalid data (Email: expected email; Phone: at most 30 characters)",
+        'invalid data (Email: expected email: "p.daly@example.com"; Phone: at most 30 characters or digits)',
     ),
     "details of no use": (
         {"code": "INVALID_DATA", "status": "error", "message": "invalid data", "details": "x"},
@@ -459,7 +459,7 @@ TOLD: dict[str, tuple[dict[str, Any], str, str]] = {
     "no words": (
         {"code": "INVALID_DATA", "status": "error", "details": {"maximum_length": 3}},
         "",
-        "at most 3 characters",
+        "at most 3 characters or digits",
     ),
     "lengths that are none": (
         error("INVALID_DATA", maximum_length=True, supported_values="x"),
