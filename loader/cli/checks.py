@@ -87,7 +87,7 @@ def _screen(checked: object, settings: LoadSettings, code: ExitCode) -> list[str
         lines += [
             "",
             "Custom fields, layouts and options are an organisation's own: with credentials in the",
-            "environment, the check reads them.",
+            "environment that may read settings, the check reads them.",
         ]
     lines += ["", _next(checked.invalid, settings)]
     return lines

@@ -31,7 +31,8 @@ WORDS = "tests/unit/test_wire_options.py::"
 OPTIONS = "tests/unit/test_sandbox_options.py::"
 SENT = "tests/scenario/test_options.py::"
 STANDARD_RULES = "tests/scenario/test_sandbox_rules.py::"
-ERRORS = "tests/contract/test_errors.py::test_the_sandbox_gives_each_error_of_the_page"
+CONTRACT = "tests/contract/test_errors.py::"
+ERRORS = CONTRACT + "test_the_sandbox_gives_each_error_of_the_page"
 
 
 class Row(NamedTuple):
@@ -111,13 +112,30 @@ MEMBERS = (
     Row("$approved", SENT + "test_each_call_says_the_options_and_each_record_gets_what_it_lacks"),
     Row("$se_module", RULES + "test_events"),
     Row("$line_tax", SAMPLES),
+    Row(
+        "send_notification, Send_Notification_Email",
+        "tests/contract/test_page_samples.py::test_the_sandbox_takes_each_sample_request",
+    ),
     Row("Tag", CHECK + "test_arrays_hold_what_their_type_says"),
 )
 
 RULE_ROWS = (
+    Row("a value of exactly its length, and one longer", CHECK + "test_what_is_refused_and_in_which_words"),
+    Row(
+        "digits before the point, up to 16",
+        CHECK + "test_digits_before_the_point_are_counted_as_they_are_written",
+    ),
+    Row(
+        "digits behind the point, up to 9",
+        CHECK + "test_no_more_than_nine_digits_stand_behind_the_point",
+    ),
+    Row(
+        "names that are no API name",
+        LIMITS + "test_a_key_that_is_no_field_is_stepped_over_unless_the_switch_is_on",
+    ),
     Row("calls: type, duration, status, scheduled ones in the future", RULES + "test_calls"),
     Row("calls: a duration of zero", RULES + "test_a_call_of_no_duration_has_the_words_of_the_api"),
-    Row("events: participants, reminders, What_Id with its module", RULES + "test_events"),
+    Row("events: participants, reminders (unit and period), What_Id with its module", RULES + "test_events"),
     Row("events: 50 participants", RULES + "test_too_many_participants_have_the_words_of_the_api"),
     Row(
         "recurring events: one record, several items",
@@ -131,7 +149,7 @@ RULE_ROWS = (
         "recurring records travel alone",
         SENT + "test_recurring_records_travel_alone_and_have_one_outcome_each",
     ),
-    Row("task reminders", RULES + "test_reminders_of_tasks"),
+    Row("task reminders: ACTION, TRIGGER, TRIGGER_TIME", RULES + "test_reminders_of_tasks"),
     Row("line items, pricing details, job sheets", RULES + "test_rules_of_other_modules"),
     Row(
         "deals: probability", RULES + "test_a_wrong_probability_and_a_missing_path_have_the_words_of_the_api"
@@ -177,12 +195,41 @@ OPTION_ROWS = (
 )
 
 
+# What no plain insert into the example organisation gets.
+OTHER_ERRORS = (
+    Row(
+        "OAUTH_SCOPE_MISMATCH, HTTP 401: no scope to create",
+        CONTRACT + "test_a_call_without_the_scope_is_no_matter_of_a_new_token",
+    ),
+    Row(
+        "INTERNAL_ERROR, HTTP 500: Internal Server Error", CALLS + "test_a_fault_strikes_inserts_and_is_noted"
+    ),
+    Row(
+        "TOO_MANY_REQUESTS, HTTP 429: calls in flight, credits",
+        CONTRACT + "test_too_many_calls_and_spent_credits_are_429",
+    ),
+    *(
+        Row(
+            f"DEPENDENT_SERVICE_ERROR, HTTP 400: {each}",
+            CONTRACT + "test_a_dependent_service_gives_each_of_its_errors",
+        )
+        for each in ("NO_PERMISSION", "LIMIT_EXCEEDED", "PROCESSING_ERROR")
+    ),
+    Row(
+        "DEPENDENT_MISMATCH, HTTP 400: a job sheet of another appointment (of updates; read as any other)",
+        CONTRACT + "test_the_loader_reads_each_error_of_the_page",
+    ),
+)
+
+
 def _error_rows() -> tuple[Row, ...]:
     from tests.contract.errors import DESERVED
 
-    return tuple(
-        Row(f"{row.code}, HTTP {row.status}: {row.message or 'as above'}", ERRORS) for row in DESERVED
+    plain = (
+        Row(f"{row.code}, HTTP {row.status}: {', '.join(filter(None, (row.message, row.why)))}", ERRORS)
+        for row in DESERVED
     )
+    return (*plain, *OTHER_ERRORS)
 
 
 def groups() -> dict[str, tuple[Row, ...]]:

@@ -42,6 +42,8 @@ class Deserved(NamedTuple):
     send: Send
     details: tuple[str, ...] = ()
     """Members that `details` has."""
+    why: str = ""
+    """What deserves it, where the words do not say so."""
 
 
 def insert(module: str, *records: Any, **body: Any) -> Send:
@@ -120,6 +122,7 @@ DESERVED = (
         "Required field not found",
         insert("Leads", LEAD | {"Wizard": WIZARD}),
         (*PLACE, "dependee"),
+        why="a wizard without $wizard_connection_path",
     ),
     Deserved(
         "DEPENDENT_FIELD_MISSING",
@@ -127,6 +130,7 @@ DESERVED = (
         "Required field not found",
         insert("Appointments__s", {"Appointment_Name": "Repair", "Job_Sheet_Required": "yes"}),
         (*PLACE, "dependee"),
+        why="Job_Sheet_Required is yes and there is no job sheet",
     ),
     Deserved(
         "DEPENDENT_SERVICE_ERROR",
@@ -134,6 +138,7 @@ DESERVED = (
         "",
         insert("Campaigns", {"Campaign_Name": "Spring", "Type": "Webinar"}),
         ("dependency_error",),
+        why="a service that campaigns depend on",
     ),
     Deserved(
         "INVALID_DATA",
@@ -141,6 +146,7 @@ DESERVED = (
         "Invalid Data",
         insert("Leads", LEAD | {"No_of_Employees": "12"}),
         (*PLACE, "expected_data_type"),
+        why="a value of another type",
     ),
     Deserved(
         "INVALID_DATA",
@@ -148,6 +154,7 @@ DESERVED = (
         "Invalid Data",
         insert("Leads", {"Last_Name": "x" * 81}),
         (*PLACE, "maximum_length"),
+        why="a value longer than the field",
     ),
     Deserved(
         "INVALID_DATA",
@@ -155,8 +162,16 @@ DESERVED = (
         "",
         insert("Leads", LEAD, skip_feature_execution=[{"name": "naps"}]),
         (*PLACE, "supported_values"),
+        why="a wrong name in skip_feature_execution",
     ),
-    Deserved("MANDATORY_NOT_FOUND", 400, "", insert("Leads", LEAD, skip_feature_execution=[{}]), PLACE),
+    Deserved(
+        "MANDATORY_NOT_FOUND",
+        400,
+        "",
+        insert("Leads", LEAD, skip_feature_execution=[{}]),
+        PLACE,
+        why="no name in skip_feature_execution",
+    ),
     Deserved(
         "MANDATORY_NOT_FOUND", 400, "Required field not found", insert("Leads", {"City": "Austin"}), PLACE
     ),
@@ -172,6 +187,7 @@ DESERVED = (
                 "Job_Sheet_Section__s": {"Job_Sheet_Name__s": "x"},
             },
         ),
+        why="a job sheet of an appointment that is not completed",
     ),
     Deserved(
         "INVALID_URL_PATTERN",
@@ -179,7 +195,14 @@ DESERVED = (
         "Please check if the URL trying to access is a correct one",
         call("POST", "/crm/v8/a/b/c/d"),
     ),
-    Deserved("NO_PERMISSION", 403, "", insert("Vendors", {"Vendor_Name": "Carpenter"}), ("permissions",)),
+    Deserved(
+        "NO_PERMISSION",
+        403,
+        "",
+        insert("Vendors", {"Vendor_Name": "Carpenter"}),
+        ("permissions",),
+        why="permission denied to add records",
+    ),
     Deserved(
         "INVALID_REQUEST_METHOD",
         400,
@@ -191,6 +214,7 @@ DESERVED = (
         400,
         "",
         insert("Cases", {"Subject": "It squeaks", "Status": "New", "Case_Origin": "Web"}),
+        why="no privilege to add records",
     ),
     Deserved("DUPLICATE_DATA", 400, "duplicate data", twice, (*PLACE, "id", "duplicate_record")),
     Deserved(

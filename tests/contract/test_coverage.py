@@ -66,3 +66,30 @@ def test_no_module_type_or_option_is_without_a_row() -> None:
 def test_no_code_of_the_api_is_without_a_request_that_deserves_it() -> None:
     of_the_api = {code for code, facts in CODES.items() if facts.seen.statuses}
     assert of_the_api == {row.code for row in DESERVED} | set(ELSEWHERE)
+
+
+ON_THE_PAGE = {
+    "INVALID_MODULE": 2,
+    "INVALID_DATA": 5,
+    "MULTIPLE_OR_MULTI_ERRORS": 1,
+    "DEPENDENT_FIELD_MISSING": 2,
+    "DEPENDENT_SERVICE_ERROR": 3,
+    "MANDATORY_NOT_FOUND": 2,
+    "DEPENDENT_MISMATCH": 3,
+    "INVALID_URL_PATTERN": 1,
+    "OAUTH_SCOPE_MISMATCH": 1,
+    "NO_PERMISSION": 1,
+    "INTERNAL_ERROR": 1,
+    "INVALID_REQUEST_METHOD": 1,
+    "AUTHORIZATION_FAILED": 1,
+    "DUPLICATE_DATA": 1,
+    "LIMIT_EXCEEDED": 1,
+    "RECORD_LOCKED": 1,
+}
+"""Causes of each code that "Possible Errors" names, counted there and not here."""
+
+
+@pytest.mark.parametrize("code", ON_THE_PAGE)
+def test_each_cause_of_an_error_on_the_page_has_its_row(code: str) -> None:
+    rows = [row for row in coverage.groups()["Errors"] if row.what.startswith(f"{code},")]
+    assert len({row.what for row in rows}) >= ON_THE_PAGE[code]

@@ -61,6 +61,19 @@ async def test_a_call_without_the_scope_is_no_matter_of_a_new_token(tmp_path: Pa
         assert (reply.status, reply.json["code"]) == (401, "OAUTH_SCOPE_MISMATCH")
 
 
+@pytest.mark.parametrize("error", ["NO_PERMISSION", "LIMIT_EXCEEDED", "PROCESSING_ERROR", "CANNOT_PROCESS"])
+async def test_a_dependent_service_gives_each_of_its_errors(tmp_path: Path, error: str) -> None:
+    path = tmp_path / "org.toml"
+    path.write_text(f'[modules.Campaigns.dependent_service]\nerror = "{error}"\n')
+    async with client_of(tmp_path, org=path) as client:
+        reply = await client.insert_into("Campaigns", {"Campaign_Name": "Spring"})
+    assert (reply.status, reply.codes) == (400, ["DEPENDENT_SERVICE_ERROR"])
+    assert reply.items[0]["details"] == {"dependency_error": error}
+    answer = read_insert(HttpReply(reply.status, reply.body, {}, 0.1), 1)
+    assert isinstance(answer, Answered)
+    assert error in answer.items[0].message, "a person sees which"
+
+
 async def test_too_many_calls_and_spent_credits_are_429(tmp_path: Path) -> None:
     async with client_of(tmp_path, credits=1) as client:
         assert (await client.insert_into("Leads", LEAD)).status == 201
