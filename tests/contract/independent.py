@@ -302,3 +302,73 @@ def takes_price_book(record: Mapping[str, Any]) -> bool:
         and all(_is_number(row.get(key)) for key in ("from_range", "to_range", "discount"))
         for row in rows
     )
+
+
+def takes_task(record: Mapping[str, Any]) -> bool:
+    """A subject; reminders with ACTION and TRIGGER, and TRIGGER_TIME where that counts days or weeks."""
+    if not _is_there(record, "Subject"):
+        return False
+    activity = record.get("Recurring_Activity")
+    if activity is not None and not (isinstance(activity, dict) and "FREQ=" in str(activity.get("RRULE"))):
+        return False
+    given = record.get("Remind_At")
+    reminders = given if isinstance(given, list) else [given]
+    return all(_is_task_reminder(each, bool(activity)) for each in reminders)
+
+
+def _is_task_reminder(value: Any, recurring: bool) -> bool:
+    if value is None or value == {}:
+        return True
+    if not isinstance(value, dict) or value.get("ACTION") not in ("EMAIL", "POPUP"):
+        return False
+    trigger, at = value.get("TRIGGER"), value.get("TRIGGER_TIME")
+    if isinstance(trigger, str) and re.fullmatch("-P([1-6]D|[123]W)", trigger):
+        return recurring and isinstance(at, str) and bool(re.fullmatch("([01][0-9]|2[0-3]):[0-5][0-9]", at))
+    return is_moment(trigger)
+
+
+def takes_quote(record: Mapping[str, Any]) -> bool:
+    """A subject and line items, whose quantities are numbers and whose products are records."""
+    items = record.get("Quoted_Items")
+    if not _is_there(record, "Subject") or not isinstance(items, list) or not items:
+        return False
+    return all(
+        object_with(Product_Name=is_reference, Quantity=number_of(16, decimals=9))(row) for row in items
+    )
+
+
+def takes_purchase_order(record: Mapping[str, Any]) -> bool:
+    """A subject, a vendor, and line items under the page's name or that of the client library."""
+    vendor = record.get("Vendor_Name")
+    if not _is_there(record, "Subject") or not is_reference(vendor) or not vendor:
+        return False
+    given = [record.get(key) for key in ("Purchased_Items", "Purchase_Items")]
+    return any(given) and all(each is None or isinstance(each, list) for each in given)
+
+
+def takes_appointment(record: Mapping[str, Any]) -> bool:
+    """A job sheet where it is required, and only of a completed appointment."""
+    sheet = bool(record.get("Job_Sheet_Section__s"))
+    if record.get("Job_Sheet_Required") == "yes" and not sheet:
+        return False
+    return not sheet or record.get("Status") == "Completed"
+
+
+def takes_lead(record: Mapping[str, Any]) -> bool:
+    """The documentation's organisation: lengths of its metadata, patterns of the page."""
+    judges: Mapping[str, Judge] = {
+        "Company": text_of(200),
+        "Email": text_of(100, is_email),
+        "Phone": text_of(30, is_phone),
+        "Website": text_of(255, is_url),
+        "No_of_Employees": number_of(9, whole=True),
+        "Annual_Revenue": number_of(16, decimals=9),
+        "Description": text_of(32_000),
+        "Email_Opt_Out": is_flag,
+        "Owner": is_reference,
+        "$approved": is_flag,
+    }
+    name = record.get("Last_Name")
+    if not isinstance(name, str) or not name.strip() or len(name) > 80:
+        return False
+    return all(record.get(key) is None or judge(record[key]) for key, judge in judges.items())
