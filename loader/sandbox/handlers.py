@@ -54,6 +54,8 @@ class Api:
             answer = await self._answer(exchange)
         except web.HTTPRequestEntityTooLarge:
             answer = answers.BODY_TOO_LARGE
+        except web.RequestPayloadError:
+            answer = answers.BODY_NOT_AN_OBJECT  # it is not packed as its header says
         except ConnectionError:
             answer = None  # the client left before its request was whole
         response = self._finish(exchange, answer)

@@ -52,7 +52,7 @@ def _call_status(record: Record, now: float | None) -> Found:
             yield from _scheduled_call(record, key, now)
         elif status == "Completed":
             yield from _completed_call(record, key, ("Call_Start_Time", "Call_Duration"))
-        elif isinstance(status, str) and status.strip():
+        elif isinstance(status, str) and status:
             yield wrong(key, f"is {status[:40]!a}; it takes one of Scheduled, Completed")
     if record.get("Call_Type") == "Inbound":
         yield from _completed_call(record, "Call_Type", ("Call_Start_Time", "Call_Duration"))

@@ -60,6 +60,11 @@ MODULES = (
         "each type, against a second opinion", "tests/contract/test_independent.py::test_every_type_of_field"
     ),
     Row(
+        "each field of each module, whatever it is given",
+        "tests/contract/test_every_field.py"
+        "::test_the_check_and_the_sandbox_agree_on_odd_values_in_every_field",
+    ),
+    Row(
         "mandatory fields",
         "tests/unit/test_schema_modules.py::test_mandatory_is_what_the_page_calls_mandatory_always",
     ),

@@ -38,7 +38,8 @@ async def client(tmp_path: Path) -> AsyncIterator[Client]:
         yield each
 
 
-async def _checker(client: Client, name: str) -> Checker:
+async def checker_of(client: Client, name: str) -> Checker:
+    """A check of the fields and layouts that the sandbox tells."""
     module = module_from_metadata(name, (await client.get(f"settings/fields?module={name}")).body)
     rows = {
         field.api_name: module_from_metadata(
@@ -54,7 +55,7 @@ async def _checker(client: Client, name: str) -> Checker:
 async def _agree(
     client: Client, name: str, records: list[Record], takes: Callable[[Mapping[str, Any]], bool]
 ) -> None:
-    checker = await _checker(client, name)
+    checker = await checker_of(client, name)
     reply = await client.insert_into(name, *records)
     assert len(reply.items) == len(records)
     for record, item in zip(records, reply.items, strict=True):

@@ -255,6 +255,14 @@ async def test_a_call_that_is_refused_as_a_whole(
     assert reply.headers["Content-Type"] == "application/json;charset=UTF-8"
 
 
+async def test_a_body_that_is_not_packed_as_its_header_says_is_no_body(client: Client) -> None:
+    headers = client.headers | {"Content-Encoding": "gzip"}
+    reply = await client.call("POST", "/crm/v8/Leads", headers=headers, data=b'{"data":[{"Last_Name":"x"}]}')
+    assert (reply.status, reply.json["message"]) == (400, "body")
+    assert reply.headers["Content-Type"] == "application/json;charset=UTF-8"
+    assert client.count("records") == 0
+
+
 async def test_a_hundred_and_one_records_get_one_item_and_none_is_applied(client: Client) -> None:
     reply = await client.insert(*[lead()] * 101)
     assert (reply.status, len(reply.json["data"])) == (400, 1)

@@ -100,6 +100,8 @@ SCHEDULED = {**CALL, "Outbound_Call_Status": "Scheduled", "Call_Start_Time": "20
         ),
         ({**CALL, "What_Id": WHO}, [(MANDATORY_NOT_FOUND, "$se_module")]),
         ({**CALL, "What_Id": None}, []),
+        ({**CALL, "Outbound_Call_Status": " "}, [(INVALID_DATA, "Outbound_Call_Status")]),
+        ({**CALL, "Outbound_Call_Status": ""}, []),
         ({**CALL, "Call_Type": 5, "Call_Duration": 5, "Outbound_Call_Status": []}, []),
     ],
     ids=str,
