@@ -27,16 +27,10 @@ from loader.schema.problems import (
     Problem,
 )
 from loader.schema.shapes import Rule
-
-
-class _Real(msgspec.Struct, frozen=True, gc=False):
-    """A number with a point or an exponent, as it is written."""
-
-    text: str
-
+from loader.schema.written import OUT_OF_REACH, Real, fraction_digits, whole_digits
 
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_VALUE: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(Any, float_hook=_Real)
+_VALUE: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(Any, float_hook=Real)
 _DATE_FORMAT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DATETIME_FORMAT: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:Z|[+-][0-9]{2}:[0-5][0-9])?"
@@ -201,7 +195,7 @@ def _fits(shape: str, value: Any) -> bool:
 def _is_number(value: Any, *, whole: bool = False) -> bool:
     if isinstance(value, int) and not isinstance(value, bool):
         return True
-    return not whole and isinstance(value, _Real)
+    return not whole and isinstance(value, Real)
 
 
 def _is_written_as(shape: str, text: str) -> bool:
@@ -389,9 +383,9 @@ def _too_long(rule: Rule, value: Any, path: str) -> Problem | None:
     elif rule.shape == s.DIGITS:
         size, unit = len(value.removeprefix("-")), "digits"
     elif rule.shape == s.INTEGER:
-        size, unit = _digits(value), "digits"
+        size, unit = whole_digits(value), "digits"
     elif rule.shape == s.NUMBER:
-        size, unit = _digits(value), "digits before the decimal point"
+        size, unit = whole_digits(value), "digits before the decimal point"
     else:
         return None
     if size <= most:
@@ -403,46 +397,12 @@ def _too_long(rule: Rule, value: Any, path: str) -> Problem | None:
 
 def _too_fine(rule: Rule, value: Any, path: str) -> Problem | None:
     most = rule.decimals
-    if most is None or not isinstance(value, _Real) or not s.too_fine(float(value.text), most):
+    if most is None or not isinstance(value, Real) or not s.too_fine(float(value.text), most):
         return None
-    count = _count(_fraction_digits(value))
+    count = _count(fraction_digits(value))
     message = f"has {count} digits behind the decimal point; it takes {most} at most: round it"
     return _problem(path, message, maximum_length=most)
 
 
 def _count(size: int) -> str:
-    return f"{size:,}" if size < _OUT_OF_REACH else "billions of"
-
-
-def _digits(value: int | _Real) -> int:
-    """Digits before the decimal point, leading zeros left out."""
-    if isinstance(value, int):
-        return len(str(abs(value)))
-    mantissa, _, exponent = value.text.lower().partition("e")
-    whole, _, fraction = mantissa.lstrip("-").partition(".")
-    significant = (whole + fraction).lstrip("0")
-    if not significant:
-        return 1
-    zeros = len(whole) + len(fraction) - len(significant)
-    return max(len(whole) - zeros + _shift(exponent), 1)
-
-
-def _fraction_digits(value: _Real) -> int:
-    """Digits behind the decimal point, trailing zeros left out."""
-    mantissa, _, exponent = value.text.lower().partition("e")
-    whole, _, fraction = mantissa.lstrip("-").partition(".")
-    significant = (whole + fraction).rstrip("0")
-    if not significant:
-        return 0
-    zeros = len(whole) + len(fraction) - len(significant)
-    return max(len(fraction) - zeros - _shift(exponent), 0)
-
-
-_OUT_OF_REACH: Final = 2**31
-
-
-def _shift(exponent: str) -> int:
-    """An exponent of many digits would take long to read, and says no more than that it is out of reach."""
-    if len(exponent) <= 9:
-        return int(exponent or 0)
-    return -2 * _OUT_OF_REACH if exponent[0] == "-" else 2 * _OUT_OF_REACH
+    return f"{size:,}" if size < OUT_OF_REACH else "billions of"
