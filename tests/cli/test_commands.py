@@ -222,7 +222,7 @@ def test_what_keeps_a_load_from_beginning(
 
 def test_a_running_load_is_seen_and_stops_kindly(desk: Desk) -> None:
     name = desk.write("long.ndjson", GOOD * 40)
-    command = [sys.executable, "-m", "loader", "load", name, "--module", "Leads", "--rate", "20"]
+    command = [sys.executable, "-m", "loader", "load", name, "--module", "Leads", "--rate", "2"]
     with subprocess.Popen(
         command, cwd=desk.directory, env=desk.crm.environment, stderr=subprocess.PIPE
     ) as process:
