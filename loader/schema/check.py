@@ -27,6 +27,7 @@ from loader.schema.rules import rules_of
 from loader.schema.shapes import (
     RECORD_KEYS,
     Rule,
+    any_member,
     look_for_decimals,
     mandatory_type_of,
     member_of,
@@ -222,15 +223,7 @@ def _decimals_looked_for(rules: Mapping[str, Rule]) -> Callable[[Any], object] |
             and not ((m := n * 1e6) + 6755399441055744.0 - 6755399441055744.0 == m and m / 1e6 == n)
             and only(n)
         )
-
-    def any_number(record: Any) -> bool:
-        for name, look in looks:
-            value = getattr(record, name)
-            if value is not None and look(value):
-                return True
-        return False
-
-    return any_number
+    return any_member(looks)
 
 
 def _joiner(count: int) -> Callable[[Any], str]:

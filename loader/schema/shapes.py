@@ -6,7 +6,7 @@ Worked out of the field alone, once a module; no line and no value comes here. T
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from math import isfinite
 from types import GenericAlias
@@ -351,15 +351,21 @@ def look_for_decimals(rule: Rule) -> Callable[[Any], bool]:
         if cell.counts_decimals
     ]
 
-    def any_cell(rows: Iterable[Any]) -> bool:
-        for row in rows:
-            for name, look in cells:
-                value = getattr(row, name)
-                if value is not None and look(value):
-                    return True
+    in_row = any_member(cells)
+    return lambda rows: any(map(in_row, rows))
+
+
+def any_member(looks: Sequence[tuple[str, Callable[[Any], bool]]]) -> Callable[[Any], bool]:
+    """A function that says whether one of these looks finds something in its member of a decoded object."""
+
+    def found(decoded: Any) -> bool:
+        for name, look in looks:
+            value = getattr(decoded, name)
+            if value is not None and look(value):
+                return True
         return False
 
-    return any_cell
+    return found
 
 
 def is_coarse(number: float) -> bool:

@@ -20,24 +20,27 @@ def whole_digits(value: int | Real) -> int:
     """Digits before the decimal point, leading zeros left out."""
     if isinstance(value, int):
         return len(str(abs(value)))
-    mantissa, _, exponent = value.text.lower().partition("e")
-    whole, _, fraction = mantissa.lstrip("-").partition(".")
+    whole, fraction, shift = _parts(value)
     significant = (whole + fraction).lstrip("0")
     if not significant:
         return 1
-    zeros = len(whole) + len(fraction) - len(significant)
-    return max(len(whole) - zeros + _shift(exponent), 1)
+    return max(len(significant) - len(fraction) + shift, 1)
 
 
 def fraction_digits(value: Real) -> int:
     """Digits behind the decimal point, trailing zeros left out."""
-    mantissa, _, exponent = value.text.lower().partition("e")
-    whole, _, fraction = mantissa.lstrip("-").partition(".")
+    whole, fraction, shift = _parts(value)
     significant = (whole + fraction).rstrip("0")
     if not significant:
         return 0
-    zeros = len(whole) + len(fraction) - len(significant)
-    return max(len(fraction) - zeros - _shift(exponent), 0)
+    return max(len(significant) - len(whole) - shift, 0)
+
+
+def _parts(value: Real) -> tuple[str, str, int]:
+    """The digits on both sides of the point, and by how many places an exponent moves it to the right."""
+    mantissa, _, exponent = value.text.lower().partition("e")
+    whole, _, fraction = mantissa.lstrip("-").partition(".")
+    return whole, fraction, _shift(exponent)
 
 
 def _shift(exponent: str) -> int:
