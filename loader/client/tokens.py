@@ -87,6 +87,7 @@ class Tokens:
         self._failures = 0
         self._refused: CredentialsError | None = None
         self._api_domain = ""
+        self._scope = ""
         if not secrets.refresh_token:
             self._token = NumberedToken(_require_sound(secrets.access_token), 1)
 
@@ -94,6 +95,11 @@ class Tokens:
     def api_domain(self) -> str:
         """The API host that the token service names for these credentials; empty until it has."""
         return self._api_domain
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """What the tokens may be used for, as the token service names it; none until it has."""
+        return tuple(self._scope.replace(",", " ").split())
 
     @property
     def refreshes(self) -> int:
@@ -179,6 +185,7 @@ class Tokens:
         self._renew_at = now + max(answer.expires_in_s - margin_s, SPACING_S)
         self._granted.append(now)
         self._api_domain = answer.api_domain
+        self._scope = answer.scope
         self._token = NumberedToken(answer.value, self._token.number + 1 if self._token else 1)
         self._observe(TokenRefreshed())
         return self._token

@@ -182,6 +182,7 @@ def granted(answer: Grant | Refusal, *, api_url: str, scope: str) -> Answer:
     if isinstance(answer, Grant):
         body = {
             "access_token": answer.access_token,
+            **({"refresh_token": answer.refresh_token} if answer.refresh_token else {}),
             "scope": scope,
             "api_domain": api_url,
             "token_type": "Bearer",

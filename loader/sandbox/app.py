@@ -73,6 +73,8 @@ class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
     token_life_s: int = 3600
     token_grants_max: int = GRANTS_MAX
     """Access tokens in ten minutes; tests that start many loaders give more."""
+    grant_codes: tuple[str, ...] = ()
+    """As the API console would show them: each may be turned into a refresh token once."""
     unique: tuple[str, ...] = ()
     external: tuple[str, ...] = ()
     faults: tuple[FaultShare, ...] = ()
@@ -215,6 +217,7 @@ def _parts(
             life_s=settings.token_life_s,
             grants_max=settings.token_grants_max,
             others=tuple(callers)[1:],
+            codes=settings.grant_codes,
         ),
         scopes=scopes.Scopes(settings.scopes, _words(served)),
         calls=Places(_calls_in_flight(settings)),

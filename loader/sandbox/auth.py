@@ -21,6 +21,9 @@ GRANTS_MAX: Final = 10
 ACTIVE_TOKENS_MAX: Final = 15
 """Access tokens of a refresh token that live at once; one more ends the oldest (accounts documentation)."""
 
+_BY_CODE: Final = "authorization_code"
+"""The other grant type: a self client's code (accounts documentation, self-client page)."""
+
 SCHEMES: Final = ("zoho-oauthtoken", "bearer")
 """Both are documented (insert-records page; OAuth page)."""
 
@@ -58,6 +61,8 @@ class Grant(msgspec.Struct, frozen=True):
 
     access_token: str
     expires_in_s: int
+    refresh_token: str = ""
+    """Only for a grant code."""
 
 
 class Refusal(StrEnum):
@@ -96,27 +101,36 @@ class Tokens:
         life_s: int,
         grants_max: int = GRANTS_MAX,
         others: tuple[str, ...] = (),
+        codes: tuple[str, ...] = (),
     ) -> None:
-        """`others`: refresh tokens of further users."""
+        """`others`: refresh tokens of further users; `codes`: grant codes, each good for one answer."""
         self.client = client
         self._life_s = life_s
         self._grants_max = grants_max
         self._granted: dict[str, deque[float]] = {each: deque() for each in (client.refresh_token, *others)}
         self._given: dict[str, _Given] = {}
         """By access token, oldest first."""
+        self._codes = set(codes)
 
     def grant(self, form: dict[str, str], *, now: float) -> Grant | Refusal:
         """Answers a token request; only tokens that were given count towards the throttle."""
         refusal = self._refusal(form)
         if refusal is not None:
             return refusal
-        granted = self._granted[form["refresh_token"]]
+        by_code = form["grant_type"] == _BY_CODE
+        # The service makes a new one for each code; here it is the client's, which the database keeps.
+        refresh_token = self.client.refresh_token if by_code else form["refresh_token"]
+        granted = self._granted[refresh_token]
         while granted and granted[0] <= now - GRANTS_WINDOW_S:
             granted.popleft()
         if len(granted) >= self._grants_max:
             return Refusal.ACCESS_DENIED
         granted.append(now)
-        return self._new_token(form["refresh_token"], now)
+        new = self._new_token(refresh_token, now)
+        if not by_code:
+            return new
+        self._codes.remove(form["code"])
+        return msgspec.structs.replace(new, refresh_token=refresh_token)
 
     def believe(self, header: str | None, *, now: float) -> Belief:
         """Whether this Authorization header opens the API."""
@@ -141,13 +155,15 @@ class Tokens:
         return self._given[header.partition(" ")[2].strip()].refresh_token
 
     def _refusal(self, form: dict[str, str]) -> Refusal | None:
-        if form.get("grant_type") != "refresh_token":
+        if form.get("grant_type") not in ("refresh_token", _BY_CODE):
             return Refusal.UNSUPPORTED_GRANT
         if (form.get("client_id"), form.get("client_secret")) != (
             self.client.client_id,
             self.client.client_secret,
         ):
             return Refusal.INVALID_CLIENT
+        if form["grant_type"] == _BY_CODE:
+            return None if form.get("code") in self._codes else Refusal.INVALID_CODE
         return None if form.get("refresh_token") in self._granted else Refusal.INVALID_CODE
 
     def _new_token(self, refresh_token: str, now: float) -> Grant:

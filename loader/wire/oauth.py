@@ -51,9 +51,21 @@ class AccessToken(msgspec.Struct, frozen=True):
     expires_in_s: float
     api_domain: str = ""
     """The API host that the token is for, as the answer names it; may be empty."""
+    scope: str = ""
+    """What it may be used for, with blanks between the scopes; empty where the answer does not say."""
 
     def __repr__(self) -> str:
         return f"AccessToken(expires_in_s={self.expires_in_s})"
+
+
+class Granted(msgspec.Struct, frozen=True):
+    """What a grant code was turned into. Never printed."""
+
+    refresh_token: str
+    access: AccessToken
+
+    def __repr__(self) -> str:
+        return f"Granted({self.access!r})"
 
 
 class TokenRefused(msgspec.Struct, frozen=True):
@@ -72,19 +84,30 @@ class TokenThrottled(msgspec.Struct, frozen=True):
 
 def refresh_request(*, client_id: str, client_secret: str, refresh_token: str) -> HttpRequest:
     """Ask for a new access token. The secrets travel in the body: addresses end up in logs."""
-    body = urlencode(
-        {
-            "grant_type": "refresh_token",
-            "client_id": client_id,
-            "client_secret": client_secret,
-            "refresh_token": refresh_token,
-        }
-    ).encode()
+    return _request(
+        grant_type="refresh_token",
+        client_id=client_id,
+        client_secret=client_secret,
+        refresh_token=refresh_token,
+    )
+
+
+def grant_request(*, client_id: str, client_secret: str, code: str) -> HttpRequest:
+    """Ask what a self client's grant code is good for; it is good for one answer (self-client page)."""
+    return _request(
+        grant_type="authorization_code", client_id=client_id, client_secret=client_secret, code=code
+    )
+
+
+def _request(**form: str) -> HttpRequest:
+    body = urlencode(form).encode()
     return HttpRequest("POST", TOKEN_PATH, body, {"content-type": "application/x-www-form-urlencoded"})
 
 
 class _Answer(msgspec.Struct, frozen=True):
     access_token: str = ""
+    refresh_token: str = ""
+    scope: str = ""
     expires_in: float = TOKEN_LIFE_S
     api_domain: str = ""
     error: str = ""
@@ -106,7 +129,30 @@ _REASONS: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 
-def read_token(reply: HttpReply) -> AccessToken | TokenRefused | TokenThrottled:
+_GRANT_REASONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        **_REASONS,
+        "invalid_code": "the grant code is wrong, was used before, or has expired: it lives for minutes;"
+        " or it is of another data centre or client",
+        "invalid_redirect_uri": "the client is not a self client",
+    }
+)
+
+
+def read_grant(reply: HttpReply) -> Granted | TokenRefused | TokenThrottled:
+    """What the token service made of a grant code."""
+    access = read_token(reply, reasons=_GRANT_REASONS)
+    if not isinstance(access, AccessToken):
+        return access
+    token = _decode(reply.body).refresh_token
+    if token and token.isascii() and token.isprintable():
+        return Granted(token, access)
+    return TokenRefused("", "the answer has no refresh token: the code is not one of a self client")
+
+
+def read_token(
+    reply: HttpReply, *, reasons: Mapping[str, str] = _REASONS
+) -> AccessToken | TokenRefused | TokenThrottled:
     """What the token service answered. Its refusals come as HTTP 200 too, so only the body counts."""
     try:
         answer = _decode(reply.body)
@@ -116,10 +162,10 @@ def read_token(reply: HttpReply) -> AccessToken | TokenRefused | TokenThrottled:
         # "Access Denied" is the throttle (10 tokens in 10 minutes); "access_denied" is a person's refusal.
         if answer.error == "Access Denied" or reply.status >= 429:
             return TokenThrottled(f"HTTP {reply.status} {_word(answer.error)}".rstrip())
-        reason = _REASONS.get(answer.error, "the token service refuses the credentials")
+        reason = reasons.get(answer.error, "the token service refuses the credentials")
         return TokenRefused(_word(answer.error), reason)
     if answer.access_token.isascii() and answer.access_token.isprintable() and answer.access_token:
-        return AccessToken(answer.access_token, max(answer.expires_in, 0.0), answer.api_domain)
+        return AccessToken(answer.access_token, max(answer.expires_in, 0.0), answer.api_domain, answer.scope)
     return _unreadable(reply)
 
 

@@ -373,6 +373,18 @@ def read_organisation_id(reply: HttpReply) -> str:
     return _id_of_first(reply, "org")
 
 
+def read_user_name(reply: HttpReply) -> str:
+    """The current user's name and address for people; empty where the answer does not say."""
+    user = _first_of(reply, "users")
+    name, email = text(user.get("full_name")), text(user.get("email"))
+    return f"{name} <{email}>" if name and email else name or email
+
+
+def read_company(reply: HttpReply) -> str:
+    """The organisation's name; empty where the answer does not say."""
+    return text(_first_of(reply, "org").get("company_name"))
+
+
 def read_edition(reply: HttpReply) -> str:
     """The organisation's edition in the API's own word (`enterprise`); empty where it does not say."""
     licence = _first_of(reply, "org").get("license_details")

@@ -40,6 +40,20 @@ def test_the_eleventh_token_in_ten_minutes_is_denied_until_the_first_is_ten_minu
     assert isinstance(tokens.grant(FORM, now=600), Grant)
 
 
+def test_a_grant_code_gives_a_refresh_token_once_and_an_access_token_with_it() -> None:
+    tokens = Tokens(CLIENT, life_s=3600, codes=("code",))
+    form = {**FORM, "grant_type": "authorization_code", "code": "code"}
+    assert tokens.grant(form | {"client_secret": "x"}, now=0) is Refusal.INVALID_CLIENT
+    granted = tokens.grant(form, now=0)
+    assert isinstance(granted, Grant)
+    assert granted.refresh_token == "refresh"
+    assert tokens.believe(f"Bearer {granted.access_token}", now=1) is Belief.BELIEVED
+    assert tokens.grant(form, now=0) is Refusal.INVALID_CODE
+    again = tokens.grant(FORM | {"refresh_token": granted.refresh_token}, now=0)
+    assert isinstance(again, Grant)
+    assert again.refresh_token == "", "only a code is answered with a refresh token"
+
+
 def test_refusals_do_not_count_towards_the_ten() -> None:
     tokens = Tokens(CLIENT, life_s=3600)
     for _ in range(20):

@@ -10,8 +10,11 @@ from loader.wire.messages import HttpReply
 from loader.wire.oauth import (
     DATA_CENTRES,
     AccessToken,
+    Granted,
     TokenRefused,
     TokenThrottled,
+    grant_request,
+    read_grant,
     read_token,
     refresh_request,
 )
@@ -98,3 +101,43 @@ def test_each_data_centre_has_its_own_two_https_hosts() -> None:
     assert len(set(urls)) == len(urls)
     assert all(url.startswith("https://") and not url.endswith("/") for url in urls)
     assert DATA_CENTRES["ca"].accounts_url == "https://accounts.zohocloud.ca"
+
+
+def test_a_grant_code_travels_in_the_body_too() -> None:
+    request = grant_request(client_id="i", client_secret="s", code="1000.c")
+    assert (request.method, request.path) == ("POST", "/oauth/v2/token")
+    assert parse_qs((request.body or b"").decode()) == {
+        "grant_type": ["authorization_code"],
+        "client_id": ["i"],
+        "client_secret": ["s"],
+        "code": ["1000.c"],
+    }
+
+
+def test_a_code_is_answered_with_both_tokens_and_neither_is_ever_shown() -> None:
+    body = (
+        '{"access_token":"1000.canary","refresh_token":"1000.canary2","scope":"A.b.C D.e.F","expires_in":9}'
+    )
+    granted = read_grant(reply(body))
+    assert granted == Granted("1000.canary2", AccessToken("1000.canary", 9.0, "", "A.b.C D.e.F"))
+    assert "canary" not in f"{granted!r} {granted}"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ('{"error":"invalid_code"}', "was used before"),
+        ('{"error":"invalid_client"}', "client id"),
+        ('{"error":"invalid_redirect_uri"}', "not a self client"),
+        ('{"access_token":"1000.a"}', "no refresh token"),
+        ('{"access_token":"1000.a","refresh_token":"a\\nb"}', "no refresh token"),
+    ],
+)
+def test_a_code_that_is_good_for_nothing_is_refused_with_the_reason(body: str, words: str) -> None:
+    refused = read_grant(reply(body))
+    assert isinstance(refused, TokenRefused)
+    assert words in refused.reason
+
+
+def test_a_throttled_code_may_be_tried_later() -> None:
+    assert isinstance(read_grant(reply('{"error":"Access Denied"}', 400)), TokenThrottled)

@@ -28,6 +28,7 @@ from loader.errors import UsageError
     "--token-life", type=int, default=3600, show_default=True, help="Of an access token, in seconds."
 )
 @click.option("--token-grants", type=int, metavar="N", help="Access tokens in ten minutes.  [default: 10]")
+@click.option("--grant-code", multiple=True, metavar="CODE", help="For loader auth, once; may be repeated.")
 @click.option("--unique", multiple=True, metavar="MODULE.FIELD", help="A unique field; may be repeated.")
 @click.option("--external", multiple=True, metavar="MODULE.FIELD", help="An external id; may be repeated.")
 @click.option("--fault", multiple=True, metavar="KIND=SHARE", help="A share of the calls that go wrong.")
@@ -52,6 +53,7 @@ def sandbox(
     switch: tuple[str, ...],
     token_life: int,
     token_grants: int | None,
+    grant_code: tuple[str, ...],
     unique: tuple[str, ...],
     external: tuple[str, ...],
     fault: tuple[str, ...],
@@ -85,6 +87,7 @@ def sandbox(
         switches=frozenset(switch),
         token_life_s=token_life,
         token_grants_max=GRANTS_MAX if token_grants is None else token_grants,
+        grant_codes=grant_code,
         unique=unique,
         external=external,
         faults=tuple(parse_fault(text) for text in fault),
