@@ -7,13 +7,11 @@ import gzip
 import os
 import socket
 import ssl
-import subprocess
 import time
 import tracemalloc
 import warnings
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
-from pathlib import Path
 
 import aiohttp
 import pytest
@@ -28,6 +26,7 @@ from loader.client.upload import PIECE_BYTES, Upload
 from loader.wire.messages import Fault, HttpReply, HttpRequest, NoReply, Reply
 from loader.wire.replies import Unreadable, read_insert
 from loader.wire.requests import insert
+from tests.scenario import certificates
 from tests.scenario.fault_server import (
     PLAIN,
     Connection,
@@ -209,18 +208,7 @@ async def test_a_handshake_that_never_ends_is_a_connect_timeout() -> None:
 
 @pytest.fixture(scope="module")
 def self_signed(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
-    folder: Path = tmp_path_factory.mktemp("tls")
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
-    subprocess.run(
-        f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout {key}"
-        f" -out {certificate} -days 2 -subj /CN=localhost".split(),
-        check=True,
-        capture_output=True,
-        timeout=30,
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    return context
+    return certificates.self_signed(tmp_path_factory.mktemp("tls"))[0]
 
 
 @pytest.mark.parametrize("request_", [SMALL, READ], ids=["insert", "read"])
