@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
+from loader.cli.known_settings import Setting, known
 from loader.cli.main import COMMANDS, loader
 from loader.wire.codes import CODES, CodeFacts, ForCall, ForRecord
 
@@ -25,14 +27,55 @@ def command_page() -> str:
     for name in COMMANDS:
         command = loader.get_command(context, name)
         assert command is not None
-        inner = click.Context(
-            command, info_name=name, parent=context, terminal_width=100, max_content_width=100
-        )
-        # Plain click: rich-click is for terminals.
-        formatter = inner.make_formatter()
-        click.Command.format_help(command, inner, formatter)
-        parts += [f"## loader {name}", COMMANDS[name], f"```text\n{formatter.getvalue().rstrip()}\n```"]
+        parts += [f"## loader {name}", COMMANDS[name], *_help(command, name, context)]
     return "\n\n".join(parts) + "\n"
+
+
+def _help(command: click.Command, name: str, parent: click.Context) -> Iterator[str]:
+    """The help of a command; of a group, that of each command in it."""
+    inner = click.Context(command, info_name=name, parent=parent, terminal_width=100, max_content_width=100)
+    if isinstance(command, click.Group):
+        for below, each in command.commands.items():
+            yield f"### loader {name} {below}"
+            yield from _help(each, below, inner)
+        return
+    # Plain click: rich-click is for terminals.
+    formatter = inner.make_formatter()
+    click.Command.format_help(command, inner, formatter)
+    yield f"```text\n{formatter.getvalue().rstrip()}\n```"
+
+
+_ABOUT_SETTINGS = (
+    "Every setting is a flag, a variable and a key in `loader.toml`. A flag goes before the environment, the"
+    " environment before `loader.toml` in the present directory, that before the user's file, and that before"
+    " the default. The user's file is `$XDG_CONFIG_HOME/crm-bulk-loader/loader.toml`, or"
+    " `~/.config/crm-bulk-loader/loader.toml` where that variable is not set.",
+    "`loader config show --origin` prints what counts now and where it came from; what it prints can be a"
+    " `loader.toml` itself. One file serves all commands: each takes the settings that it has. A key may be"
+    " written with `-` or `_`. A key that there is not ends a command with exit code 2 and names the nearest;"
+    " a variable that is nearly one of these is a warning.",
+    "Credentials are no settings and never stand in these files: see [credentials](../guide/credentials.md).",
+)
+
+
+def settings_page() -> str:
+    """Every setting."""
+    paragraphs = (textwrap.fill(paragraph, 118) for paragraph in _ABOUT_SETTINGS)
+    return "\n\n".join(["# Configuration", NOTE, *paragraphs, *map(_setting, known().values())]) + "\n"
+
+
+def _setting(setting: Setting) -> str:
+    default = setting.default
+    told = setting.told_default or (str(default).lower() if default is not None else "")
+    rows = [
+        ("flag", f"`{'`, `'.join(setting.option.opts)}`"),
+        ("variable", f"`{setting.variable}`"),
+        ("commands", ", ".join(f"`{name}`" for name in setting.commands)),
+        ("an example", f"`{setting.example}`"),
+        ("default", f"`{told}`" if told else "not set"),
+    ]
+    body = "\n".join(f"| {name} | {words} |" for name, words in rows)
+    return f"## {setting.key}\n\n{setting.help or 'A directory.'}\n\n| | |\n|---|---|\n{body}"
 
 
 _ABOUT_CODES = (
@@ -90,7 +133,11 @@ def _code(facts: CodeFacts) -> str:
 def main() -> int:
     """Write the pages, or say which are stale."""
     stale = []
-    for name, page in (("commands.md", command_page()), ("api-codes.md", codes_page())):
+    for name, page in (
+        ("commands.md", command_page()),
+        ("api-codes.md", codes_page()),
+        ("configuration.md", settings_page()),
+    ):
         path = REFERENCE / name
         if path.exists() and path.read_text() == page:
             continue

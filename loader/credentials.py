@@ -1,11 +1,14 @@
-"""Credentials: from the environment or from files that only their owner may read, never from arguments."""
+"""Credentials: from the environment, from files that only their owner may read, or from the system keyring.
+
+Never from arguments: those are seen by everybody on the machine.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from loader.errors import CredentialsError
@@ -16,18 +19,35 @@ CLIENT_SECRET = "LOADER_CLIENT_SECRET"  # noqa: S105 - a name
 REFRESH_TOKEN = "LOADER_REFRESH_TOKEN"  # noqa: S105 - a name
 ACCESS_TOKEN = "LOADER_ACCESS_TOKEN"  # noqa: S105 - a name
 NAMES = (CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, ACCESS_TOKEN)
+GRANT_CODE = "LOADER_GRANT_CODE"
+OTHER_NAMES = ("LOADER_DEBUG", GRANT_CODE, f"{GRANT_CODE}_FILE")
+"""Variables that are read and are neither settings nor credentials."""
+
+ENVIRONMENT = "environment"
+KEYRING = "keyring"
 _BYTES_MAX = 8192
 _LIKE_A_CREDENTIAL = re.compile(r"[0-9A-Za-z_.+=~-]{24,}")
 """No slash in it, and long: the service's tokens and secrets have 35 characters and more."""
 
 
-def read_credentials(environment: Mapping[str, str]) -> Credentials:
+def found_values(environment: Mapping[str, str], store: str, names: Sequence[str] = NAMES) -> dict[str, str]:
+    """The credentials by variable, as far as there are any. Raises as `read_credentials`."""
+    if store == ENVIRONMENT:
+        return {name: secret_of(name, environment) for name in names}
+    from loader.keyring_store import read  # noqa: PLC0415 - an extra; only who asks for it needs it
+
+    held = read(store, names)
+    return {name: sound(f"{name} in the {store}", value.strip()) for name, value in held.items()}
+
+
+def read_credentials(environment: Mapping[str, str], store: str = ENVIRONMENT) -> Credentials:
     """The refresh token with its client, or else the access token alone.
 
     Raises:
         CredentialsError: none, half of them, or a file with them that others may read.
+        UsageError: the keyring is asked for and not installed.
     """
-    found = {name: _value(name, environment) for name in NAMES}
+    found = found_values(environment, store)
     renewing = (CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN)
     missing = [name for name in renewing if not found[name]]
     if not missing:
@@ -39,11 +59,18 @@ def read_credentials(environment: Mapping[str, str]) -> Credentials:
     if found[ACCESS_TOKEN]:
         return Credentials(access_token=found[ACCESS_TOKEN])
     present = [name for name in renewing if found[name]]
+    if store != ENVIRONMENT:
+        raise CredentialsError(
+            f"there are no credentials in the {store}" if not present else "the credentials are not complete",
+            why=f"the {store} does not hold {', '.join(missing)}",
+            hint=f"Put them there: loader auth --grant --store {store}",
+        )
     if present:
         raise CredentialsError(
             "the credentials are not complete",
             why=f"set: {', '.join(present)}; missing: {', '.join(missing)}",
-            hint=f"Each may also be a file that only you may read: {missing[0]}_FILE=PATH",
+            hint=f"Each may also be a file that only you may read: {missing[0]}_FILE=PATH"
+            + ("\nFrom a grant code: loader auth --grant --store FILE" if missing == [REFRESH_TOKEN] else ""),
         )
     raise CredentialsError(
         "there are no credentials",
@@ -53,11 +80,25 @@ def read_credentials(environment: Mapping[str, str]) -> Credentials:
     )
 
 
-def _value(name: str, environment: Mapping[str, str]) -> str:
+def secret_of(name: str, environment: Mapping[str, str]) -> str:
+    """What this variable holds, or the file that `..._FILE` names; empty: neither is set.
+
+    Raises:
+        CredentialsError: both are set, or the file cannot be read, or others may read it.
+    """
     value, path = environment.get(name, "").strip(), environment.get(f"{name}_FILE", "")
     if value and path:
         raise CredentialsError(f"both {name} and {name}_FILE are set", hint="Unset one of them.")
     value = value or (_content(name, Path(path).expanduser()) if path else "")
+    return sound(name, value)
+
+
+def sound(name: str, value: str) -> str:
+    """The value, if it can be a credential.
+
+    Raises:
+        CredentialsError: it cannot.
+    """
     if not value.isprintable() or not value.isascii():
         raise CredentialsError(
             f"{name} cannot be right", why="it holds a line break or a character that no credential has"

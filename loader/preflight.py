@@ -84,6 +84,14 @@ async def ask(service: Service, module_name: str, *, observe: Observer) -> Prefl
     )
 
 
+async def ask_who(service: Service) -> tuple[HttpReply, HttpReply]:
+    """The current user and the organisation, as answered: what may not be read is an answer too.
+
+    Raises as `ask`.
+    """
+    return await _ask(service, requests.current_user()), await _ask(service, requests.organisation())
+
+
 async def _no_module(service: Service, name: str, reply: HttpReply) -> UsageError:
     """Why there is nothing to load into, with the module that may be meant."""
     refused = replies.read_refusal(reply)

@@ -97,6 +97,10 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
             if getattr(self, name) < least:
                 flag = "--" + name.removesuffix("_s").replace("_", "-")
                 raise UsageError(f"{flag} is too small", why=f"{getattr(self, name)} is less than {least}")
+        for flag, name in (("--module", self.target.module), ("--key", self.key), ("--stamp", self.stamp)):
+            # What the shell handed over was no UTF-8 where such a half of a character stands.
+            if any("\ud800" <= character <= "\udfff" for character in name):
+                raise UsageError(f"{flag} is no text", why="it holds bytes that are not UTF-8")
         if self.rate is not None and self.rate <= 0:
             raise UsageError("--rate is too small", why="it is a number of calls a second, above 0")
         if self.layout_id and not is_record_id(self.layout_id):

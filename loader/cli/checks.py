@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import msgspec
 
+from loader.cli.credentials_flag import credentials_if_any
 from loader.cli.screen import color_wanted, give, show, width
-from loader.credentials import NAMES, read_credentials
 from loader.errors import ExitCode
 from loader.forecast import LATENCY_S
 from loader.report import checks
 from loader.report.display import display
 from loader.report.progress import Progress
 from loader.report.text import name_of
-from loader.settings import Credentials, LoadSettings
-
-
-def credentials_if_any() -> Credentials | None:
-    """The credentials of the environment; None where nothing of them is set.
-
-    Raises:
-        CredentialsError: half of them is set, or a file cannot be read.
-    """
-    if not any(os.environ.get(name) or os.environ.get(f"{name}_FILE") for name in NAMES):
-        return None
-    return read_credentials(os.environ)
+from loader.settings import LoadSettings
 
 
 def run_check(

@@ -1,27 +1,48 @@
 """Settings from `loader.toml`: here and for the user. Flags and the environment go before them.
 
 A key is a flag's name without its dashes. A key that no flag has is an error: a misspelt limit that is not
-obeyed would be found out too late.
+obeyed would be found out too late. A misspelt variable is a warning: the environment is not ours alone.
 """
 
 from __future__ import annotations
 
 import difflib
 import os
+import re
+import time
 import tomllib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
+from click.core import ParameterSource
 
 from loader.cli.help import Command
+from loader.cli.parameters import example, is_setting
+from loader.cli.screen import show
 from loader.credentials import NAMES as CREDENTIALS
+from loader.credentials import OTHER_NAMES
 from loader.errors import UsageError
 
 FILE_NAME = "loader.toml"
+DIRECTORY_NAME = "crm-bulk-loader"
 NOT_IN_FILES = frozenset({"new", "yes", "dry-run"})
 """Flags of one moment: a file that said `new` would start every load over and insert everything twice."""
+PREFIX = "LOADER_"
+_NEAR = 0.75
+
+
+class Written(NamedTuple):
+    """A value as a file has it, in the form that a command line would have it in."""
+
+    value: Any
+    path: Path
+    line: int | None
+
+    @property
+    def place(self) -> str:
+        return str(self.path) if self.line is None else f"{self.path}, line {self.line}"
 
 
 class ConfiguredCommand(Command):
@@ -30,82 +51,213 @@ class ConfiguredCommand(Command):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        if not {"-h", "--help"} & set(args):
-            extra["default_map"] = file_settings(self.params, paths(os.environ, Path()))
-        return super().make_context(info_name, args, parent, **extra)
+        if extra.get("resilient_parsing") or {"-h", "--help"} & set(args):
+            return super().make_context(info_name, args, parent, **extra)
+        written = file_settings(self.params, paths(os.environ, Path()))
+        extra["default_map"] = {name: one.value for name, one in written.items()}
+        try:
+            context = super().make_context(info_name, args, parent, **extra)
+        except click.BadParameter as error:
+            raise told(error, written) from None
+        _warn(misspelt(os.environ, self.params), as_json=context.params.get("log_format") == "json")
+        return context
+
+
+def _warn(warnings: Iterable[str], *, as_json: bool) -> None:
+    """Says them as the load will say the rest."""
+    for words in warnings:
+        if as_json:
+            from loader.events import Warned  # noqa: PLC0415 - only where there is something to say
+            from loader.report.journal import of_event  # noqa: PLC0415 - as above
+
+            show([of_event(Warned(words), at=time.time(), verbose=False)])
+        else:
+            show([f"warning: {words}"])
 
 
 def paths(environment: Mapping[str, str], here: Path) -> list[Path]:
     """Where settings may be, the weaker first."""
     configured = environment.get("XDG_CONFIG_HOME", "")
-    home = Path(configured) if configured else Path(environment.get("HOME", "/")) / ".config"
-    return [home / "loader" / FILE_NAME, here / FILE_NAME]
+    # The base directory specification has a relative path count as none.
+    absolute = configured.startswith("/")
+    home = Path(configured) if absolute else Path(environment.get("HOME", "/")) / ".config"
+    return [home / DIRECTORY_NAME / FILE_NAME, here / FILE_NAME]
 
 
-def file_settings(parameters: Sequence[click.Parameter], files: Sequence[Path]) -> dict[str, Any]:
+def file_settings(parameters: Sequence[click.Parameter], files: Sequence[Path]) -> dict[str, Written]:
     """What the files say, by parameter name; a later file goes before an earlier one.
+
+    The keys of other commands are known and left alone: the file is for all of them.
 
     Raises:
         UsageError: a file that cannot be read, or a key or value that no flag takes.
     """
-    options = _keys(parameters)
-    settings: dict[str, Any] = {}
+    options = keys(parameters)
+    settings: dict[str, Written] = {}
     for path in files:
-        for key, value in _read(path).items():
-            option = options.get(key.replace("_", "-"))
-            if option is None:
-                raise _unknown(key, path, options)
-            if isinstance(value, (dict, list)) and not (option.multiple and _is_list_of_texts(value)):
-                what = "a list of texts" if option.multiple else "a single value"
-                raise UsageError(f"{path}: {key} is {what}", why="a table or a list stands there")
-            assert option.name is not None, "an option that a flag names has a name"
-            settings[option.name] = value
-            if option.multiple and not isinstance(value, list):
-                settings[option.name] = [value]
-            elif value == []:
-                # The same as naming nothing on the command line: the option says what it makes of that.
-                settings[option.name] = [""]
+        text, content = _read(path)
+        for key, value in content.items():
+            flag = key.replace("_", "-")
+            found = Written(value, path, _line_of(key, text))
+            option = options.get(flag)
+            if option is not None:
+                assert option.name is not None, "an option that a flag names has a name"
+                settings[option.name] = found._replace(value=_as_typed(option, key, found))
+            elif flag not in (all_keys := _all_keys()):
+                raise _unknown(key, found, all_keys)
     return settings
 
 
-def _is_list_of_texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
-
-
-def _keys(parameters: Sequence[click.Parameter]) -> dict[str, click.Option]:
+def keys(parameters: Sequence[click.Parameter]) -> dict[str, click.Option]:
     """Key in the file -> the option."""
-    flags = (
-        (flag.removeprefix("--"), parameter)
-        for parameter in parameters
-        if isinstance(parameter, click.Option) and parameter.name
-        for flag in parameter.opts
+    return {
+        flag.removeprefix("--"): option
+        for option in parameters
+        if isinstance(option, click.Option) and is_setting(option)
+        for flag in option.opts
         if flag.startswith("--")
-    )
-    return {flag: option for flag, option in flags if flag not in NOT_IN_FILES and flag != "help"}
+    }
 
 
-def _read(path: Path) -> dict[str, Any]:
+def told(error: click.BadParameter, written: Mapping[str, Written]) -> Exception:
+    """The same error with the place that the value is from, and what to write there."""
+    context, option = error.ctx, error.param
+    if context is None or not isinstance(option, click.Option) or option.name is None:
+        return error
+    source = context.get_parameter_source(option.name)
+    flag = option.opts[0]
+    sample = example(option)
+    if source is ParameterSource.ENVIRONMENT:
+        name = str(option.envvar)
+        return UsageError(
+            f"the variable {name} cannot be used",
+            why=error.message,
+            hint=f"Write it as {name}={sample}; it stands for the flag {flag}.",
+        )
+    if source is ParameterSource.DEFAULT_MAP:
+        key = flag.removeprefix("--")
+        toml = sample if option.is_flag or sample.isdecimal() else f'"{sample}"'
+        return UsageError(
+            f"{written[option.name].place}: {key} cannot be used",
+            why=error.message,
+            hint=f"Write it as {key} = {toml}; it stands for the flag {flag}.",
+        )
+    return error
+
+
+def misspelt(environment: Mapping[str, str], parameters: Sequence[click.Parameter]) -> Iterator[str]:
+    """Variables that are none of ours, but nearly; one that resembles nothing may be somebody else's."""
+    foreign = {name for name in environment if name.startswith(PREFIX)} - variables(parameters)
+    if not foreign:
+        return
+    known = variables(list(_all_keys().values()))
+    by_rest = {name.removeprefix(PREFIX): name for name in known}
+    for name in sorted(foreign - known):
+        near = difflib.get_close_matches(name.removeprefix(PREFIX), by_rest, n=1, cutoff=_NEAR)
+        if near:
+            yield f"the variable {name} is not read: did you mean {by_rest[near[0]]}?"
+
+
+def variables(parameters: Sequence[click.Parameter]) -> set[str]:
+    """The variables of these options, and those that every command knows."""
+    credentials = {f"{name}{end}" for name in CREDENTIALS for end in ("", "_FILE")}
+    return credentials | {*OTHER_NAMES} | {str(option.envvar) for option in keys(parameters).values()}
+
+
+def configured_commands() -> Iterator[tuple[str, ConfiguredCommand]]:
+    """Every command that has settings. All are imported for it: only what a command lacks is worth that."""
+    from loader.cli.main import COMMANDS, loader  # noqa: PLC0415 - it need not know the settings
+
+    context = click.Context(loader, info_name="loader")
+    for name in COMMANDS:
+        command = loader.get_command(context, name)
+        if isinstance(command, ConfiguredCommand):
+            yield name, command
+
+
+def _all_keys() -> dict[str, click.Option]:
+    return {
+        key: option for _, command in configured_commands() for key, option in keys(command.params).items()
+    }
+
+
+def _as_typed(option: click.Option, key: str, found: Written) -> Any:
+    """The value as a command line would have it, so that both are judged alike.
+
+    Raises:
+        UsageError: it is of a kind that no command line has.
+    """
+    value = found.value
+    if option.multiple:
+        if isinstance(value, list) and all(isinstance(one, str) for one in value):
+            # An empty list is the same as naming nothing: the option says what it makes of that.
+            return [_text(key, found, one) for one in value] or [""]
+        if isinstance(value, (dict, list)):
+            raise UsageError(f"{found.place}: {key} is a list of texts", why="something else stands there")
+        return [_text(key, found, value)]
+    if isinstance(value, (dict, list)):
+        raise UsageError(f"{found.place}: {key} is a single value", why="a table or a list stands there")
+    if option.is_flag and not isinstance(value, (bool, str)):
+        raise UsageError(f"{found.place}: {key} is true or false", hint=f"Write it as {key} = true")
+    if isinstance(value, bool):
+        if not option.is_flag:
+            raise UsageError(
+                f"{found.place}: {key} is a value, not true or false",
+                hint=f'Write it as {key} = "{example(option)}"',
+            )
+        return value
+    return _text(key, found, value)
+
+
+def _text(key: str, found: Written, value: object) -> str:
+    if isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        try:
+            text = str(value)
+        except ValueError:  # an integer of thousands of digits
+            raise UsageError(f"{found.place}: {key} is too large") from None
+        if text.isprintable() or not text:
+            return text
+        raise UsageError(
+            f"{found.place}: {key} cannot be used",
+            why="it holds a line break or another character that no setting has",
+        )
+    raise UsageError(f"{found.place}: {key} is a text or a number", why="another kind of value stands there")
+
+
+def _read(path: Path) -> tuple[str, dict[str, Any]]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return text, tomllib.loads(text)
     except (FileNotFoundError, NotADirectoryError):
-        return {}
+        return "", {}
     except OSError as error:
         raise UsageError(f"cannot read {path}", why=error.strerror or str(error)) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not TOML", why=str(error)) from error
+    except (ValueError, RecursionError) as error:  # its own error is a ValueError, and not the only one
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise UsageError(
+            f"{path} is not TOML", why=why, hint='A line of it is: key = "value", or key = 10, or key = true'
+        ) from error
 
 
-def _unknown(key: str, path: Path, names: Collection[str]) -> UsageError:
+def _line_of(key: str, text: str) -> int | None:
+    """The line of a key; None where more than one line looks like it, as inside a long text."""
+    begins = re.compile(rf"\s*(['\"]?){re.escape(key)}\1\s*=")
+    found = [number for number, line in enumerate(text.split("\n"), 1) if begins.match(line)]
+    return found[0] if len(found) == 1 else None
+
+
+def _unknown(key: str, found: Written, names: Collection[str]) -> UsageError:
     wanted = key.replace("_", "-").lower()
     if wanted in NOT_IN_FILES:
         return UsageError(
-            f"{path}: {key} cannot be set for good", why="it is meant for one run: type it as a flag"
+            f"{found.place}: {key} cannot be set for good",
+            why="it is meant for one run: type it as a flag",
         )
-    if any(wanted in name.lower().replace("_", "-") for name in CREDENTIALS):
+    if any(wanted in name.lower().replace("_", "-") for name in CREDENTIALS if wanted):
         return UsageError(
-            f"{path}: credentials do not belong into this file",
+            f"{found.place}: credentials do not belong into this file",
             hint=f"Set {', '.join(CREDENTIALS[:3])} in the environment, or files with ..._FILE",
         )
     near = difflib.get_close_matches(wanted, names, n=1)
-    hint = f"Did you mean {near[0]}?" if near else "The keys are the flags of: loader load --help"
-    return UsageError(f"{path}: there is no setting {key!r}", hint=hint)
+    hint = f"Did you mean {near[0]}?" if near else "All of them: loader config show"
+    return UsageError(f"{found.place}: there is no setting {key!r}", hint=hint)

@@ -9,12 +9,15 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
 from loader.cli import errors
 from loader.report import listeners
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS: Final[Mapping[str, str]] = {
     "load": "Load a file into a module; run again, it continues.",
@@ -26,6 +29,10 @@ COMMANDS: Final[Mapping[str, str]] = {
     "resolve": "Settle what is in doubt: ask the CRM, or take a person's word.",
     "retry": "Load the rejected records of a load, mended or not.",
     "repair": "After damage to the log: marks what it covers as in doubt.",
+    "auth": "Grant code to refresh token; who the credentials are.",
+    "doctor": "Network, clock, credentials, disk: what is wrong, what to do.",
+    "config": "Settings: what they are and where they come from.",
+    "completion": "The script that completes commands and flags in a shell.",
     "sandbox": "The same API on this machine.",
     "demo": "A load, a crash in the middle and a resume, all on this machine.",
 }
@@ -44,6 +51,16 @@ class Commands(click.Group):
         module = importlib.import_module(f"loader.cli.commands.{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """As click's, without importing every command for its one line."""
+        if incomplete.startswith("-"):
+            return click.Command.shell_complete(self, ctx, incomplete)
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - only for a shell that asks
+
+        return [
+            CompletionItem(name, help=line) for name, line in COMMANDS.items() if name.startswith(incomplete)
+        ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
@@ -66,7 +83,9 @@ def run(arguments: Sequence[str]) -> int:
         return int(loader.main(list(arguments), prog_name="loader", standalone_mode=False) or 0)
     except BrokenPipeError as error:
         return _broken_pipe(error, debug=debug)
-    except SystemExit as ended:  # which click makes of a broken pipe
+    except SystemExit as ended:  # which click makes of a broken pipe, and of a completed word
+        if ended.__context__ is None and isinstance(ended.code, int):
+            return ended.code
         return _broken_pipe(ended.__context__ or ended, debug=debug)
     except (Exception, KeyboardInterrupt) as error:
         return errors.tell(error, debug=debug)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from loader.settings import Threshold
+from loader.wire.oauth import DATA_CENTRES
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _TIME = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h)")
 _UNIT_S = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
+_TIME_MAX_S = 366 * 24 * 3600.0
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 
 
@@ -29,7 +35,10 @@ class Duration(click.ParamType[float]):
         match = _TIME.fullmatch(str(value).strip())
         if not match:
             self.fail(f"{value!r} is not a time: write it as 200ms, 30s, 5min or 2h", param, ctx)
-        return float(match[1]) * _UNIT_S[match[2]]
+        seconds = float(match[1]) * _UNIT_S[match[2]]
+        if seconds > _TIME_MAX_S:
+            self.fail(f"{str(value)[:40]!r} is more than a year", param, ctx)
+        return seconds
 
 
 class CountOrShare(click.ParamType[Threshold]):
@@ -48,7 +57,21 @@ class CountOrShare(click.ParamType[Threshold]):
         return Threshold(count=int(written))
 
 
+class Rate(click.FloatRange):
+    """A number above 0 that has an end: `nan` and `inf` are numbers to Python."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True)
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))  # type: ignore[arg-type]  # click's own is too narrow
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a number of calls", param, ctx)
+        return number
+
+
 DURATION = Duration()
+RATE = Rate()
 COUNT_OR_SHARE = CountOrShare()
 
 
@@ -62,6 +85,90 @@ def setting(flag: str, *other_names: str, **attributes: Any) -> Callable[[Functi
     return click.option(
         flag, *other_names, envvar=environment_variable(flag), show_envvar=False, **attributes
     )
+
+
+def complete_file(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """An argument that is a file, or `-`: a shell completes its name."""
+    from click.shell_completion import CompletionItem  # noqa: PLC0415 - only for a shell that asks
+
+    return [CompletionItem(incomplete, type="file")]
+
+
+def complete_module(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """The built-in modules that begin so."""
+    from loader.schema.modules import STANDARD  # noqa: PLC0415 - only for a shell that asks
+
+    return [name for name in STANDARD if name.lower().startswith(incomplete.lower())]
+
+
+def is_setting(option: click.Option) -> bool:
+    """Whether an option is one that `setting` made."""
+    return isinstance(option.envvar, str)
+
+
+def example(option: click.Option) -> str:
+    """A value that this option takes, as one would type it."""
+    kind = option.type
+    if option.is_flag:
+        return "true"
+    if isinstance(kind, click.Choice):
+        return str(kind.choices[0])
+    if isinstance(kind, Duration):
+        return "30s"
+    if isinstance(kind, CountOrShare):
+        return "1%"
+    if isinstance(kind, (click.types.IntParamType, click.types.FloatParamType)):
+        return "10"
+    return _EXAMPLES.get(option.name or "") or _EXAMPLES.get(option.metavar or "", "VALUE")
+
+
+_EXAMPLES = {
+    "trigger": "none",
+    "apply_feature": "layout_rules",
+    "skip_feature": "cadences",
+    "ADDRESS": "127.0.0.1",
+    "DIR": "leads.load",
+    "FIELD": "Email",
+    "FILE": "loader.prom",
+    "ID": "554023000002734009",
+    "NAME": "Leads",
+    "PATH": "Contacts.Account_Name.External_Account_ID",
+    "STORE": "keyring",
+    "URL": "https://www.zohoapis.eu",
+}
+"""By an option's name, or by what it calls its value."""
+
+
+def address_flags(command: Function) -> Function:
+    """Which organisation is asked."""
+    for option in reversed(
+        (
+            setting(
+                "--dc",
+                type=click.Choice(list(DATA_CENTRES)),
+                help="Data centre of the organisation.  [default: us]",
+            ),
+            setting("--api-domain", metavar="URL", help="The API's address, in place of --dc."),
+            setting(
+                "--accounts-url", metavar="URL", help="Where access tokens come from, with --api-domain."
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def target_flags(*, module_required: bool = True) -> Callable[[Function], Function]:
+    """Which organisation is asked, and which of its modules."""
+    module = setting(
+        "--module",
+        # A default, even None, would have click take the flag as given.
+        **({"required": True} if module_required else {"default": ""}),
+        metavar="NAME",
+        help="API name of the module, such as Leads.",
+        shell_complete=complete_module,
+    )
+    return lambda command: module(address_flags(command))
 
 
 def display_flags(command: Function) -> Function:

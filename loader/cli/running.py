@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 
 from loader.cli import open_files
+from loader.cli.credentials_flag import credentials_reader
 from loader.cli.screen import give, show, width
 from loader.cli.watching import Showing, Watching
-from loader.credentials import read_credentials
 from loader.errors import ExitCode, LoaderError
 from loader.report.reasons import examples
 from loader.report.summary import render, to_json
@@ -29,7 +28,7 @@ def run_load(
     try:
         with watching.observer() as observe:
             begin = partial(job.load, observe=observe, fresh=fresh, only_doubts=only_doubts)
-            finished = anyio.run(begin, settings, partial(read_credentials, os.environ))
+            finished = anyio.run(begin, settings, credentials_reader())
     except LoaderError as error:
         if not showing.as_lines_of_json:
             watching.ended(None, None, exit_code=error.exit_code)

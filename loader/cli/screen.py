@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterable
 
+from loader.errors import DiskError
 from loader.report.listeners import let_go
 from loader.report.text import printable
 
@@ -37,6 +38,24 @@ def give(data: bytes) -> None:
     except OSError as error:
         let_go(sys.stdout)
         show([f"warning: the summary could not be written to stdout: {error.strerror}"])
+
+
+def give_text(text: str) -> None:
+    """Text that was asked for, to stdout.
+
+    Raises:
+        DiskError: it cannot be written.
+    """
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        let_go(sys.stdout)
+    except OSError as error:
+        let_go(sys.stdout)
+        raise DiskError(
+            "what was asked for could not be printed", why=error.strerror or str(error)
+        ) from error
 
 
 def color_wanted(*, no_color: bool) -> bool:

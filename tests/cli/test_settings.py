@@ -183,7 +183,7 @@ def test_an_option_that_the_api_does_not_know_is_exit_2_and_says_what_it_knows(
 def test_flag_before_environment_before_file_here_before_file_of_the_user(
     run: Run, seen: Seen, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    user = tmp_path / "home" / ".config" / "loader"
+    user = tmp_path / "home" / ".config" / "crm-bulk-loader"
     user.mkdir(parents=True)
     (user / "loader.toml").write_text('concurrency = 1\nlimit = 1\nkey = "A"\nrate = 1\nmodule = "Leads"\n')
     Path("loader.toml").write_text('concurrency = 2\nlimit = 2\nkey = "B"\nquiet-period = "9s"\n')
@@ -209,7 +209,7 @@ def test_values_of_a_file_keep_their_kinds(run: Run, seen: Seen) -> None:
     ("content", "words"),
     [
         pytest.param("concurency = 4", "Did you mean concurrency?", id="misspelt"),
-        pytest.param("zzz = 4", "loader load --help", id="unknown"),
+        pytest.param("zzz = 4", "loader config show", id="unknown"),
         pytest.param("new = true", "cannot be set for good", id="starting over each time"),
         pytest.param('client_secret = "x"', "credentials do not belong", id="a secret"),
         pytest.param("concurrency = [1]", "single value", id="a list"),

@@ -8,21 +8,17 @@ import click
 
 from loader.cli.checks import run_check
 from loader.cli.configuration import ConfiguredCommand
-from loader.cli.parameters import DURATION, setting
+from loader.cli.credentials_flag import credentials_flag
+from loader.cli.parameters import DURATION, complete_file, setting, target_flags
 from loader.forecast import LATENCY_S
 from loader.settings import LoadSettings
 from loader.target import target_of
-from loader.wire.oauth import DATA_CENTRES
 
 
 @click.command(cls=ConfiguredCommand, short_help="Judge every record; send none.")
-@click.argument("source", metavar="FILE")
-@setting("--module", required=True, metavar="NAME", help="API name of the module, such as Leads.")
-@setting(
-    "--dc", type=click.Choice(list(DATA_CENTRES)), help="Data centre of the organisation.  [default: us]"
-)
-@setting("--api-domain", metavar="URL", help="The API's address, in place of --dc.")
-@setting("--accounts-url", metavar="URL", help="Where access tokens come from, with --api-domain.")
+@click.argument("source", metavar="FILE", shell_complete=complete_file)
+@target_flags()
+@credentials_flag
 @setting("--layout-id", default="", metavar="ID", help="Layout of each record that names none.")
 @setting("--limit", type=click.IntRange(1), metavar="N", help="Check no more than the first N records.")
 @setting("--users", type=click.IntRange(1), metavar="N", help="Licences that the forecast counts with.")

@@ -10,31 +10,40 @@ import click
 
 from loader.cli.checks import run_check
 from loader.cli.configuration import ConfiguredCommand
+from loader.cli.credentials_flag import credentials_flag
 from loader.cli.insert_flags import insert_flags, insert_options
-from loader.cli.parameters import COUNT_OR_SHARE, DURATION, display_flags, setting
+from loader.cli.parameters import (
+    COUNT_OR_SHARE,
+    DURATION,
+    RATE,
+    complete_file,
+    display_flags,
+    setting,
+    target_flags,
+)
 from loader.cli.running import run_load
 from loader.cli.watching import Showing
 from loader.errors import UsageError
 from loader.report.text import printable
 from loader.settings import STDIN, LoadSettings
 from loader.target import target_of
-from loader.wire.oauth import DATA_CENTRES
 
 
 @click.command(cls=ConfiguredCommand, short_help="Load a file into a module; run again, it continues.")
-@click.argument("source", metavar="FILE")
-@setting("--module", required=True, metavar="NAME", help="API name of the module, such as Leads.")
+@click.argument("source", metavar="FILE", shell_complete=complete_file)
+@target_flags()
+@credentials_flag
 @setting(
-    "--dc", type=click.Choice(list(DATA_CENTRES)), help="Data centre of the organisation.  [default: us]"
+    "--load-dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where the load is kept.  [default: FILE.load]",
 )
-@setting("--api-domain", metavar="URL", help="The API's address, in place of --dc.")
-@setting("--accounts-url", metavar="URL", help="Where access tokens come from, with --api-domain.")
-@setting("--load-dir", type=click.Path(path_type=Path), metavar="DIR", help="[default: FILE.load]")
 @setting("--key", default="", metavar="FIELD", help="Field with the source's own key: it settles doubts.")
 @setting("--key-unique", is_flag=True, help="The key is unique, though the metadata cannot be read.")
 @setting("--stamp", default="", metavar="FIELD", help="Unique text field that the load writes its key into.")
 @setting("--concurrency", type=click.IntRange(1, 1000), default=10, show_default=True, help="Calls at once.")
-@setting("--rate", type=click.FloatRange(0, min_open=True), metavar="N", help="Calls a second, at most.")
+@setting("--rate", type=RATE, metavar="N", help="Calls a second, at most.")
 @setting("--limit", type=click.IntRange(1), metavar="N", help="Load no more than the first N records.")
 @setting("--max-rejected", type=COUNT_OR_SHARE, help="Stop beyond so many refused records.")
 @setting("--timeout", type=DURATION, default=60.0, metavar="TIME", help="For one call.  [default: 60s]")

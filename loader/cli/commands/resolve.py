@@ -10,7 +10,8 @@ from typing import Any
 import click
 import msgspec
 
-from loader.cli.help import Command
+from loader.cli.configuration import ConfiguredCommand
+from loader.cli.credentials_flag import credentials_flag
 from loader.cli.parameters import display_flags
 from loader.cli.running import how_to_go_on, run_load
 from loader.cli.screen import give, show, width
@@ -21,7 +22,9 @@ from loader.settings import LoadSettings
 _LINES = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 
 
-@click.command(cls=Command, short_help="Settle what is in doubt: ask the CRM, or take a person's word.")
+@click.command(
+    cls=ConfiguredCommand, short_help="Settle what is in doubt: ask the CRM, or take a person's word."
+)
 @click.argument("load_dir", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--as",
@@ -32,6 +35,7 @@ _LINES = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 @click.option("--lines", metavar="5,7-9", help="With --as: only the records of these lines.")
 @click.option("--key", metavar="FIELD", help="Ask by this field; the load's own key is known already.")
 @click.option("--key-unique", is_flag=True, help="The key is unique, though the metadata cannot be read.")
+@credentials_flag
 @display_flags
 def resolve(
     load_dir: Path,

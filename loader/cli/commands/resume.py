@@ -8,15 +8,17 @@ from typing import Any
 import click
 import msgspec
 
-from loader.cli.help import Command
+from loader.cli.configuration import ConfiguredCommand
+from loader.cli.credentials_flag import credentials_flag
 from loader.cli.parameters import display_flags
 from loader.cli.running import run_load
 from loader.cli.watching import Showing
 
 
-@click.command(cls=Command, short_help="Continue the load of a load directory.")
+@click.command(cls=ConfiguredCommand, short_help="Continue the load of a load directory.")
 @click.argument("load_dir", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--append", is_flag=True, help="Go on with what was appended to the input since.")
+@credentials_flag
 @display_flags
 def resume(load_dir: Path, *, append: bool, **display: Any) -> int:
     """Continues the load of DIR with what it recorded: input, target, options, key and pace.

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from loader.cli.help import Command
+from loader.cli.configuration import ConfiguredCommand
+from loader.cli.credentials_flag import credentials_flag
 from loader.cli.parameters import display_flags
 from loader.cli.running import run_load
 from loader.cli.screen import show
@@ -16,8 +17,9 @@ from loader.cli.watching import Showing
 from loader.errors import InputChangedError
 
 
-@click.command(cls=Command, short_help="Load the rejected records of a load, mended or not.")
+@click.command(cls=ConfiguredCommand, short_help="Load the rejected records of a load, mended or not.")
 @click.argument("load_dir", metavar="DIR", type=click.Path(path_type=Path))
+@credentials_flag
 @display_flags
 def retry(load_dir: Path, **display: Any) -> int:
     """Loads DIR/rejected.ndjson, as it is now, into the same target with the same key and options.

@@ -1,0 +1,66 @@
+"""The credentials, and what they allow: as `loader auth` shows it, one finding each."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+
+from loader.diagnosis.finding import Finding, ok, problem, warning
+from loader.errors import ExitCode, LoaderError
+from loader.events import Event
+from loader.identity import FeatureState, Identity, whose
+from loader.report.identity import who
+from loader.settings import Credentials, LoadSettings
+
+
+async def look(
+    settings: LoadSettings, read: Callable[[], Credentials], *, connected: bool
+) -> AsyncIterator[Finding]:
+    """Findings on the credentials; asked of the service only where there is a way to it."""
+    try:
+        credentials = read()
+    except LoaderError as error:
+        yield _told(error)
+        return
+    kind = "a refresh token" if credentials.refreshable else "an access token, good for an hour at most"
+    if not connected:
+        yield warning("credentials", f"{kind} is set; not tried, for there is no way to the service")
+        return
+    try:
+        found = await whose(settings, credentials, observe=_unheard)
+    except LoaderError as error:
+        yield _told(error)
+        return
+    yield ok("credentials", f"{kind} is accepted")
+    for finding in of_identity(found):
+        yield finding
+
+
+def of_identity(found: Identity) -> list[Finding]:
+    """Who it is, and each feature."""
+    shown = dict(line.split("  ", 1) for line in who(found))
+    facts = [
+        ok(name.strip(), words.strip())
+        for name, words in shown.items()
+        if name.strip() in ("user", "organisation", "edition", "data centre")
+    ]
+    return facts + [_feature(each) for each in found.features]
+
+
+def _feature(each: FeatureState) -> Finding:
+    check = f"scopes: {each.name}"
+    if each.missing is None:
+        return warning(check, "not known: the service does not name the scopes")
+    if not each.missing:
+        return ok(check, "allowed")
+    said = f"missing {', '.join(each.missing)}: {each.without}"
+    todo = "Make a grant code with this scope too: loader auth --grant"
+    return problem(check, said, todo, ExitCode.CREDENTIALS) if each.needed else warning(check, said, todo)
+
+
+def _told(error: LoaderError) -> Finding:
+    said = f"{error.what}: {error.why}" if error.why else error.what
+    return problem("credentials", " ".join(said.split()), " ".join(error.hint.split()), error.exit_code)
+
+
+def _unheard(_: Event) -> None:
+    """What is tried again shows in how it ends."""
