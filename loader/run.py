@@ -92,7 +92,12 @@ class Run:
         )
         self._alone = is_recurring if settings.target.module.lower() in _RECURRING else None
         self._kept = Kept(settings)
-        self._recorder = Recorder(parts.log, observe, input_bytes_read=lambda: parts.stream.stored_bytes_read)
+        self._recorder = Recorder(
+            parts.log,
+            observe,
+            input_bytes_read=lambda: parts.stream.stored_bytes_read,
+            clock=self._server_time,
+        )
         self._pipeline = Pipeline(gate=parts.line.gate, intend=self._intend, concurrency=settings.concurrency)
         self._reader = self._make_reader()
 

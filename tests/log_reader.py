@@ -74,7 +74,7 @@ def numbers(ranges: Iterable[tuple[int, int]]) -> list[int]:
 
 def ends_of(body: list[Any]) -> dict[int, End]:
     """The outcomes of an OUTCOMES body, by line."""
-    _, _, ranges, packed, texts, others = body
+    _, _, ranges, packed, texts, others = body[:6]
     ids = texts or [str(one) for one in struct.unpack(f"<{len(packed) // 8}Q", packed)]
     ends = {line: End("inserted", one) for line, one in zip(numbers(ranges), ids, strict=True)}
     for other in others:
@@ -192,7 +192,7 @@ class Standing:
         self.held.difference_update(lines)
 
     def _not_applied(self, body: list[Any]) -> None:
-        _, attempt, ranges, _ = body
+        _, attempt, ranges, _ = body[:4]
         self._known("NOT_APPLIED", numbers(ranges))
         self._land(attempt, numbers(ranges))
 

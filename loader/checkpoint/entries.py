@@ -141,12 +141,13 @@ class Sent(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class NotApplied(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """An attempt was proved not applied."""
+    """An attempt was proved not applied. `at`: when that was known; 0: nobody wrote it down."""
 
     batch: int
     attempt: int
     lines: Ranges
     reason: str
+    at: float = 0.0
 
 
 class OtherOutcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -162,7 +163,10 @@ class OtherOutcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Outcomes(msgspec.Struct, frozen=True, array_like=True):
-    """Final outcomes: plain successes in columns (`lines`, and `ids` or `text_ids`), all else in `others`."""
+    """Final outcomes: plain successes in columns (`lines`, and `ids` or `text_ids`), all else in `others`.
+
+    `at`: when they were known; 0: nobody wrote it down.
+    """
 
     batch: int
     attempt: int
@@ -170,16 +174,18 @@ class Outcomes(msgspec.Struct, frozen=True, array_like=True):
     ids: bytes = b""
     text_ids: tuple[str, ...] = ()
     others: tuple[OtherOutcome, ...] = ()
+    at: float = 0.0
 
 
 class Doubt(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """These lines may have been applied. `held`: only a person can say."""
+    """These lines may have been applied. `held`: only a person can say. `at` as in `Outcomes`."""
 
     batch: int
     attempt: int
     lines: Ranges
     reason: str
     held: bool = False
+    at: float = 0.0
 
 
 class Resolved(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -302,7 +308,7 @@ def unpack_ids(packed: bytes) -> Sequence[int]:
     return column
 
 
-def outcomes_of(batch: int, attempt: int, settlement: Settlement) -> Outcomes:
+def outcomes_of(batch: int, attempt: int, settlement: Settlement, *, at: float = 0.0) -> Outcomes:
     """The entry for what one reply settled.
 
     Raises:
@@ -314,8 +320,8 @@ def outcomes_of(batch: int, attempt: int, settlement: Settlement) -> Outcomes:
     packed = pack_ids(settlement.ids)
     others = tuple(_other(one) for one in settlement.others)
     if packed is None:
-        return Outcomes(batch, attempt, lines, text_ids=tuple(settlement.ids), others=others)
-    return Outcomes(batch, attempt, lines, packed, others=others)
+        return Outcomes(batch, attempt, lines, text_ids=tuple(settlement.ids), others=others, at=at)
+    return Outcomes(batch, attempt, lines, packed, others=others, at=at)
 
 
 def restricted(entry: Answer, lines: Ranges) -> Answer | None:
@@ -329,7 +335,8 @@ def restricted(entry: Answer, lines: Ranges) -> Answer | None:
     others = tuple(one for one in entry.others if ranges.contains(lines, one.line))
     if not kept and not others:
         return None
-    return msgspec.structs.replace(outcomes_of(entry.batch, entry.attempt, settlement), others=others)
+    part = outcomes_of(entry.batch, entry.attempt, settlement, at=entry.at)
+    return msgspec.structs.replace(part, others=others)
 
 
 def _other(one: RecordOutcome) -> OtherOutcome:

@@ -40,7 +40,8 @@ ANSWER_BYTES_RESERVED = 64 * 1024
 class Recorder:
     """Writes down what happens to the records of one load.
 
-    It tells the observer of windows and of held records; of attempts their sender tells.
+    It tells the observer of windows and of held records; of attempts their sender tells. `clock` (Unix seconds
+    by the server's clock) says when an answer was known: for the report, nothing is decided by it.
     """
 
     def __init__(
@@ -49,10 +50,12 @@ class Recorder:
         observer: Observer,
         *,
         input_bytes_read: Callable[[], int] | None = None,
+        clock: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._log = log
         self._observer = observer
         self._input_bytes_read = input_bytes_read
+        self._clock = clock
         self._durable_batch = log.ledger.next_batch - 1
 
     @property
@@ -120,19 +123,19 @@ class Recorder:
         """Writes that the attempt was proved not applied to those records that it names here."""
         lines = ranges.from_lines(attempt.lines)
         if lines:
-            self._record(NotApplied(attempt.batch, attempt.number, lines, reason))
+            self._record(NotApplied(attempt.batch, attempt.number, lines, reason, self._clock()))
 
     def settle(self, attempt: Attempt, settlement: Settlement) -> None:
         """Writes the final outcomes that a reply to the attempt gave."""
         if settlement.lines or settlement.others:
-            self._record(outcomes_of(attempt.batch, attempt.number, settlement))
+            self._record(outcomes_of(attempt.batch, attempt.number, settlement, at=self._clock()))
 
     def doubt(self, attempt: Attempt, lines: Sequence[int], reason: str, *, held: bool) -> None:
         """Writes that `lines` may have been applied; `held`: no rung can settle them, a person must."""
         doubtful = ranges.from_unordered(lines)
         if not doubtful:
             return
-        self._record(Doubt(attempt.batch, attempt.number, doubtful, reason, held))
+        self._record(Doubt(attempt.batch, attempt.number, doubtful, reason, held, self._clock()))
         if held:
             self._observer(RecordsHeld(len(lines)))
 

@@ -223,7 +223,7 @@ def test_without_a_window_behind_the_gap_as_much_is_in_doubt_as_it_can_have_held
 
 def test_a_gap_too_small_for_a_window_held_none(load: Load) -> None:
     entries: list[Entry] = [load.head, load.opened, load.cut(1), sent(1), answered(1)]
-    refused = NotApplied(1, 1, ranges.NONE, "")
+    refused = NotApplied(1, 1, ranges.NONE, "", at=0)  # an integer: the shortest frame there is
     ends = load.write([*entries[:4], refused, entries[4]])
     load.spoil(ends[4], ends[5])
     done = load.repaired()
