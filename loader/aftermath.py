@@ -15,12 +15,13 @@ from loader.checkpoint.ledger import Ledger
 from loader.checkpoint.results import outcomes_in_order
 from loader.delivery.account import Recorder
 from loader.directory import log_path
-from loader.errors import DiskError, ExitCode
+from loader.errors import DiskError, ExitCode, LoaderError
 from loader.events import Observer, Warned
 from loader.outcomes import Outcome, Settlement
 from loader.records import Attempt, Window
 from loader.report import export
 from loader.report.summary import Effort, Summary, from_json, summarise
+from loader.reporting import write_report
 from loader.schema.problems import Problem
 from loader.settings import LoadSettings
 from loader.source.batches import LINE_TOO_LONG
@@ -136,8 +137,12 @@ def stored_summary(load_dir: Path) -> Summary | None:
     return None
 
 
-def publish(settings: LoadSettings, summary: Summary, observe: Observer) -> None:
-    """Write the files of the load directory that are made of outcomes.
+def publish(
+    settings: LoadSettings, summary: Summary, observe: Observer, error: LoaderError | None = None
+) -> None:
+    """Write the files of the load directory that are made of outcomes, and the report.
+
+    `error` is what stopped the load, if something did.
 
     Raises:
         DiskError: one of them could not be written.
@@ -150,6 +155,7 @@ def publish(settings: LoadSettings, summary: Summary, observe: Observer) -> None
     missing = export.write_exports(settings.load_dir, summary, outcomes_in_order(path), lookup_of(settings))
     if missing:
         observe(Warned(f"{missing:,} lines could not be read again: they are not in {export.REJECTED}"))
+    write_report(settings, summary, error=error)
 
 
 def is_mended(load_dir: Path) -> bool:

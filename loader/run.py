@@ -134,7 +134,7 @@ class Run:
             stopped_by=self._stops.exit_code if error is None else error.exit_code,
         )
         with suppress(LoaderError) if error is not None else nullcontext():
-            await anyio.to_thread.run_sync(publish, self._settings, summary, self._observe)
+            await anyio.to_thread.run_sync(publish, self._settings, summary, self._observe, error)
         return Finished(summary, error)
 
     def _deliver(self, first: Sequence[Attempt]) -> Callable[[Attempt], Awaitable[None]]:

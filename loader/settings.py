@@ -121,6 +121,13 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
         return self.input == STDIN
 
 
+def how_to_go_on(settings: LoadSettings) -> str:
+    """What to type when a load has stopped before its end."""
+    if settings.from_stdin:
+        return "pipe the same bytes into `loader load` again"
+    return f"loader resume {settings.load_dir}"
+
+
 def require_safe_url(url: str, *, flag: str) -> str:
     """`url` as scheme, host and port: https anywhere, http on loopback only.
 

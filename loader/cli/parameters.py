@@ -73,6 +73,7 @@ class Rate(click.FloatRange):
 DURATION = Duration()
 RATE = Rate()
 COUNT_OR_SHARE = CountOrShare()
+REPORT_FILE = click.Path(path_type=Path)
 
 
 def environment_variable(flag: str) -> str:
@@ -176,6 +177,13 @@ def display_flags(command: Function) -> Function:
     for option in reversed(
         (
             setting("--json", "as_json", is_flag=True, help="Print the summary as JSON to stdout."),
+            setting(
+                "--report",
+                "report_to",
+                type=REPORT_FILE,
+                metavar="FILE.html",
+                help="Write the report here too.  [always: DIR/report.html]",
+            ),
             setting("--quiet", "-q", is_flag=True, help="Say nothing but warnings and errors."),
             setting(
                 "--verbose", "-v", is_flag=True, help="Tell each refused or doubtful call; show tracebacks."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 from loader.cli import open_files
 from loader.cli.credentials_flag import credentials_reader
@@ -10,8 +11,8 @@ from loader.cli.screen import give, show, width
 from loader.cli.watching import Showing, Watching
 from loader.errors import ExitCode, LoaderError
 from loader.report.reasons import examples
-from loader.report.summary import render, to_json
-from loader.settings import LoadSettings
+from loader.report.summary import Summary, render, to_json
+from loader.settings import LoadSettings, how_to_go_on
 
 
 def run_load(
@@ -22,8 +23,11 @@ def run_load(
     import anyio  # noqa: PLC0415 - with `job` a fifth of a second, which no mistyped flag should cost
 
     from loader import job  # noqa: PLC0415 - as above
+    from loader.reporting import require_writable  # noqa: PLC0415 - as above
     from loader.signals import ignore_from_now_on  # noqa: PLC0415 - as above
 
+    if showing.report_to is not None:
+        require_writable(showing.report_to)
     watching = Watching(showing, settings)
     try:
         with watching.observer() as observe:
@@ -41,9 +45,11 @@ def run_load(
     if not (showing.quiet or showing.as_lines_of_json):
         if watching.state.opened is None:
             show(["This load has finished before; nothing was sent."])
-        show(render(summary, load_dir=str(settings.load_dir), width=width()))
+        place = settings.load_dir
+        show(render(summary, load_dir=str(place), report=report_in(place), width=width()))
         if summary.outcomes.rejected + summary.outcomes.invalid:
             show(examples(settings.load_dir, width=width()))
+    write_report_too(settings, summary, watching, showing.report_to, error=finished.error)
     watching.ended(summary, finished.error, exit_code=summary.exit_code)
     unfinished = not summary.complete and summary.outcomes.pending
     if finished.error is None and unfinished and not showing.as_lines_of_json:
@@ -53,8 +59,28 @@ def run_load(
     return summary.exit_code
 
 
-def how_to_go_on(settings: LoadSettings) -> str:
-    """What to type when a load has stopped before its end."""
-    if settings.from_stdin:
-        return "pipe the same bytes into `loader load` again"
-    return f"loader resume {settings.load_dir}"
+def report_in(load_dir: Path) -> str:
+    """Where the report of a load is; empty where there is none."""
+    from loader.reporting import REPORT  # noqa: PLC0415 - not for --help
+
+    path = load_dir / REPORT
+    return str(path) if path.exists() else ""
+
+
+def write_report_too(
+    settings: LoadSettings,
+    summary: Summary,
+    watching: Watching,
+    path: Path | None,
+    *,
+    error: LoaderError | None = None,
+) -> None:
+    """The report where it was asked for; the exit code speaks of the records, whether that works or not."""
+    from loader.reporting import write_report  # noqa: PLC0415 - not for --help
+
+    if path is None:
+        return
+    try:
+        write_report(settings, summary, error=error, to=path)
+    except LoaderError as fault:
+        watching.warn(f"{fault.what}: {fault.why}. The same report is in {settings.load_dir}")

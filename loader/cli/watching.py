@@ -37,6 +37,7 @@ class Showing(msgspec.Struct, frozen=True):
     metrics_port: int | None = None
     metrics_host: str = "127.0.0.1"
     otel: bool = False
+    report_to: Path | None = None
 
     @classmethod
     def of(cls, flags: Mapping[str, Any]) -> Self:

@@ -30,6 +30,9 @@ from loader.checkpoint.entries import (
 from loader.checkpoint.ledger import ERROR_KINDS_MAX, OTHER_ERRORS
 from loader.outcomes import Outcome
 
+Kind = tuple[Outcome, str, str]
+"""Outcome, code and field."""
+
 SLICES_MAX = 120
 SLICE_S_LEAST = 0.125
 EXAMPLES_MAX = 3
@@ -121,8 +124,7 @@ class Chronicle:
         self.run_count = 0
         self.pauses: list[Pause] = []
         """The longest."""
-        self.examples: dict[tuple[Outcome, str, str], list[Example]] = {}
-        """By outcome, code and field."""
+        self.examples: dict[Kind, list[Example]] = {}
         self.latest_at = 0.0
         self._since = 0.0
         """Unix time at which the present run's part of working time begins, less what was before it."""

@@ -151,8 +151,11 @@ def from_json(stored: bytes) -> Summary:
     return msgspec.json.decode(stored, type=Summary)
 
 
-def render(summary: Summary, *, load_dir: str = "", width: int = 80) -> list[str]:
-    """The closing screen, as plain lines no wider than `width`, but for paths and commands."""
+def render(summary: Summary, *, load_dir: str = "", report: str = "", width: int = 80) -> list[str]:
+    """The closing screen, as plain lines no wider than `width`, but for paths and commands.
+
+    `load_dir` and `report`: where its files and its report are, if they are there.
+    """
     return [
         *_title(summary, width),
         *_rows(summary, width),
@@ -160,6 +163,7 @@ def render(summary: Summary, *, load_dir: str = "", width: int = 80) -> list[str
         *_effort(summary, width),
         *_absent(summary),
         *(_files(summary, load_dir) if load_dir else ()),
+        *([f"  report     {text.printable(report)}"] if report else ()),
     ]
 
 

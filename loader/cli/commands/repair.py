@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from loader.cli.help import Command
-from loader.cli.running import how_to_go_on
 from loader.cli.screen import show
 from loader.errors import ExitCode
 from loader.report.text import plural
+from loader.settings import how_to_go_on
 
 if TYPE_CHECKING:
     from loader.repairing import Repaired, Sound

@@ -13,11 +13,11 @@ import msgspec
 from loader.cli.configuration import ConfiguredCommand
 from loader.cli.credentials_flag import credentials_flag
 from loader.cli.parameters import display_flags
-from loader.cli.running import how_to_go_on, run_load
+from loader.cli.running import report_in, run_load, write_report_too
 from loader.cli.screen import give, show, width
 from loader.cli.watching import Showing, Watching
 from loader.errors import UsageError
-from loader.settings import LoadSettings
+from loader.settings import LoadSettings, how_to_go_on
 
 _LINES = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 
@@ -108,9 +108,11 @@ def _by_word(
     with watching.observer() as observe:
         summary = anyio.run(partial(resolve_by_word, settings, applied=applied, lines=lines, observe=observe))
     if not (showing.quiet or showing.as_lines_of_json):
-        show(render(summary, load_dir=str(settings.load_dir), width=width()))
+        place = settings.load_dir
+        show(render(summary, load_dir=str(place), report=report_in(place), width=width()))
         if summary.outcomes.pending:
             show([f"To send what is not applied: {how_to_go_on(settings)}"])
+    write_report_too(settings, summary, watching, showing.report_to)
     watching.ended(summary, None, exit_code=summary.exit_code)
     if showing.as_json:
         give(to_json(summary))

@@ -8,28 +8,42 @@ from pathlib import Path
 import click
 
 from loader.cli.help import Command
-from loader.cli.running import how_to_go_on
+from loader.cli.parameters import REPORT_FILE
 from loader.cli.screen import give, show, width
 from loader.errors import UsageError
+from loader.settings import how_to_go_on
 
 
 @click.command(cls=Command, short_help="Where a load stands, without touching it.")
 @click.argument("load_dir", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON to stdout.")
-def status(load_dir: Path | None, *, as_json: bool) -> int:
+@click.option(
+    "--report", "report_to", type=REPORT_FILE, metavar="FILE.html", help="Write the report of it there."
+)
+def status(load_dir: Path | None, *, as_json: bool, report_to: Path | None) -> int:
     """Tells where the load of DIR stands: running, stopped or finished, and what it has come to so far.
 
     Without DIR: the one load directory in the present directory. Exits 0 whatever the load came to.
     """
     from loader.report.export import IN_DOUBT, REJECTED  # noqa: PLC0415 - not for --help
     from loader.report.summary import render, to_json  # noqa: PLC0415 - as above
+    from loader.reporting import REPORT, require_writable, write_report  # noqa: PLC0415 - as above
     from loader.standing import standing_of  # noqa: PLC0415 - as above
 
     where = load_dir or only_load_in(Path.cwd())
     standing = standing_of(where)
     summary = standing.summary
     written = any((where / name).exists() for name in (REJECTED, IN_DOUBT))
-    lines = render(summary, load_dir=str(where) if written else "", width=width())
+    if report_to is not None:
+        require_writable(report_to)
+        write_report(standing.settings, summary, to=report_to)
+    report = report_to or where / REPORT
+    lines = render(
+        summary,
+        load_dir=str(where) if written else "",
+        report=str(report) if report.exists() else "",
+        width=width(),
+    )
     if not summary.complete:
         lines[0] = f"load {summary.load_id} " + (
             _running(standing.process, standing.since)

@@ -1,0 +1,108 @@
+"""Writes the report of a load: into its directory at each end of a run, and elsewhere where that is asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from loader.checkpoint.scan import scan
+from loader.directory import log_path, told
+from loader.errors import DiskError, LoaderError, UsageError
+from loader.report import export
+from loader.report.chronicle import Chronicle
+from loader.report.html import Link, Page, render
+from loader.report.summary import Summary
+from loader.report.verdict import verdict
+from loader.settings import LoadSettings, how_to_go_on
+
+REPORT = "report.html"
+
+_FILES = (
+    (export.REJECTED, "the original lines of refused records: mend them here"),
+    (export.REASONS, "why, line by line"),
+    (export.IN_DOUBT, "the original lines of records that may be in the CRM or not"),
+    (export.SUMMARY, "the figures of this page for programs"),
+    ("checkpoint.log", "all that is known of the load; never edit it"),
+)
+
+
+def write_report(
+    settings: LoadSettings, summary: Summary, *, error: LoaderError | None = None, to: Path | None = None
+) -> Path:
+    """Writes the report into the load directory, or `to` another place; its links lead to the same files.
+
+    `error` is what stopped the load, if something did.
+
+    Raises:
+        DiskError: it could not be written.
+    """
+    path = settings.load_dir / REPORT if to is None else to
+    page = Page(
+        summary=summary,
+        chronicle=chronicle_of(log_path(settings.load_dir)),
+        verdict=verdict(summary, load_dir=str(settings.load_dir), to_go_on=how_to_go_on(settings)),
+        load_dir=str(settings.load_dir),
+        settings=list(settings_told(settings)),
+        links=list(_links(settings.load_dir, path.parent)),
+        stopped_by=() if error is None else (error.what, error.why, error.hint),
+    )
+    try:
+        with export.AtomicFile(path) as stored:
+            stored.write(render(page).encode())
+    except OSError as fault:
+        raise DiskError(
+            f"cannot write the report {path}",
+            why=fault.strerror or str(fault),
+            hint=f"The load itself is recorded: loader status {settings.load_dir}",
+        ) from fault
+    return path
+
+
+def chronicle_of(log: Path) -> Chronicle:
+    """How the load went whose log this is; one pass over it."""
+    chronicle = Chronicle()
+    for _, entry in scan(log):
+        chronicle.apply(entry)
+    return chronicle
+
+
+def require_writable(path: Path) -> None:
+    """Refuses a place where no report can be written, before anything is sent.
+
+    Raises:
+        UsageError: its directory is not there, or it is a directory itself.
+    """
+    if path.is_dir():
+        raise UsageError(f"--report {path} cannot be written", why="it is a directory", hint="Name a file.")
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        why = "may not be written to" if path.parent.is_dir() else "does not exist"
+        raise UsageError(f"--report {path} cannot be written", why=f"{path.parent} {why}")
+
+
+def _links(load_dir: Path, beside: Path) -> Iterator[Link]:
+    place = os.path.relpath(load_dir, beside)
+    prefix = "" if place == os.curdir else f"{place}/"
+    return (Link(prefix + name, words) for name, words in _FILES if (load_dir / name).exists())
+
+
+def settings_told(settings: LoadSettings) -> Iterator[tuple[str, str]]:
+    """The settings that shape a load, as flags; of those that are not set, none."""
+    threshold = settings.max_rejected
+    rows = {
+        "--key": settings.key,
+        "--key-unique": settings.key_unique and "yes",
+        "--stamp": settings.stamp,
+        "--concurrency": settings.concurrency,
+        "--rate": settings.rate and f"{settings.rate:g} calls/s",
+        "--limit": settings.limit,
+        "--max-rejected": threshold
+        and (threshold.count if threshold.percent is None else f"{threshold.percent:g}%"),
+        "--timeout": f"{settings.timeout_s:g} s",
+        "--patience": f"{settings.patience_s:g} s",
+        "--quiet-period": f"{settings.quiet_period_s:g} s",
+        "--ok-duplicates": settings.ok_duplicates and "yes",
+        "--no-check": not settings.check and "yes",
+        "options of each insert": told(settings),
+    }
+    return ((flag, str(value)) for flag, value in rows.items() if value not in (None, False, ""))
