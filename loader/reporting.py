@@ -1,4 +1,4 @@
-"""Writes the report of a load: into its directory at each end of a run, and elsewhere where that is asked for."""
+"""Writes the report of a load: into its directory at each end of a run, and where it is asked for."""
 
 from __future__ import annotations
 

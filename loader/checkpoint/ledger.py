@@ -130,6 +130,7 @@ class Ledger:
         self._opens = 0
         self._user_ids: set[str] = set()
         self._latest_at = 0.0
+        self._answered_at = 0.0
         self._earlier_s = 0.0
         self._checksum = 0
         self._offset: int | None = None
@@ -175,7 +176,7 @@ class Ledger:
 
     @property
     def earlier_s(self) -> float:
-        """How long the runs before the present one lasted, each until its last call."""
+        """How long the runs before the present one lasted, each until its last call or answer."""
         return self._earlier_s
 
     @property
@@ -185,8 +186,9 @@ class Ledger:
 
     @property
     def latest_run_s(self) -> float:
-        """How long the latest run has lasted, as far as its last call."""
-        return max(0.0, self._latest_at - self.last_open.at) if self.last_open else 0.0
+        """How long the latest run has lasted, as far as its last call or answer."""
+        latest_at = max(self._latest_at, self._answered_at)
+        return max(0.0, latest_at - self.last_open.at) if self.last_open else 0.0
 
     @property
     def open_records(self) -> int:
@@ -273,7 +275,7 @@ class Ledger:
     def _open(self, entry: Open) -> None:
         before = self.last_open
         if before is not None:
-            self._earlier_s += max(0.0, self._latest_at - before.at)
+            self._earlier_s += self.latest_run_s
         same_boot = before is not None and entry.boot_id != "" and entry.boot_id == before.boot_id
         self.stop(survived=entry.survived and same_boot)
         self.last_open = entry
@@ -369,6 +371,7 @@ class Ledger:
 
     def _not_applied(self, entry: NotApplied) -> None:
         self._unsettled_batch(entry, entry.lines).land(entry.lines, attempt=entry.attempt)
+        self._answered_at = max(self._answered_at, entry.at)
 
     def _doubt(self, entry: Doubt) -> None:
         batch = self._unsettled_batch(entry, entry.lines)
@@ -377,6 +380,7 @@ class Ledger:
         batch.doubt(entry.lines, since=batch.not_before)
         if entry.held:
             batch.held = ranges.union(batch.held, entry.lines)
+        self._answered_at = max(self._answered_at, entry.at)
 
     def _resolved(self, entry: Resolved) -> None:
         batch = self._unsettled_batch(entry, entry.lines)
@@ -406,6 +410,7 @@ class Ledger:
             batch.settle(settled)
         self._open_records -= plain + len(entry.others)
         self._counts[Outcome.INSERTED] += plain
+        self._answered_at = max(self._answered_at, entry.at)
         for one in entry.others:
             self._count_other(one)
 

@@ -41,7 +41,7 @@ class Recorder:
     """Writes down what happens to the records of one load.
 
     It tells the observer of windows and of held records; of attempts their sender tells. `clock` (Unix
-    seconds by the server's clock) says when an answer was known: the report tells it, nothing is decided by it.
+    seconds by the server's clock) says when an answer was known: nothing is decided by it.
     """
 
     def __init__(

@@ -50,11 +50,11 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def scale_of(values: Sequence[float]) -> float:
-    """A round number at or above all of them: 1, 2, 2.5, 5 times a power of ten, at least 1."""
+    """A round number at or above all of them, at least 1."""
     most = max(values, default=0.0)
     step = 1.0
     while True:
-        for factor in (1.0, 2.0, 2.5, 5.0):
+        for factor in (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0):
             if step * factor >= most:
                 return step * factor
         step *= 10.0

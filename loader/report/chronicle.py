@@ -128,7 +128,9 @@ class Chronicle:
         self.latest_at = 0.0
         self._since = 0.0
         """Unix time at which the present run's part of working time begins, less what was before it."""
-        self._flights: dict[tuple[int, int], float] = {}
+        self._flights: dict[tuple[int, int], float | None] = {}
+        """When each began. None for records in doubt: their answer is recorded after the CRM was asked about them,
+        which says nothing of a call's latency."""
         self._idle_since: float | None = None
         self._pushed_back = False
         self._steps = [0] * (_STEPS + 1)
@@ -236,7 +238,7 @@ class Chronicle:
     def _sent(self, entry: Sent) -> None:
         self._advance(entry.at)
         self._end_pause()
-        self._flights[entry.batch, entry.attempt] = entry.at
+        self._flights[entry.batch, entry.attempt] = None if entry.in_doubt else entry.at
         self._present.in_flight_most = max(self._present.in_flight_most, len(self._flights))
         self.runs[-1].calls += 1
         self._keep_run()
@@ -245,8 +247,9 @@ class Chronicle:
         """Ends the flight of an attempt; how long it took, where that is known."""
         self._advance(entry.at)
         self._keep_run()
+        flew = (entry.batch, entry.attempt) in self._flights
         sent_at = self._flights.pop((entry.batch, entry.attempt), None)
-        if sent_at is not None and not self._flights:
+        if flew and not self._flights:
             self._idle_since, self._pushed_back = self._now_s, False
         return entry.at - sent_at if sent_at is not None and entry.at else None
 

@@ -161,7 +161,6 @@ def _account(summary: Summary) -> str:
 
 def _effort(page: Page) -> Iterator[str]:
     summary = page.summary
-    absent = "in doubt, absent in two queries, sent again" if summary.absent else ""
     tiles = [
         ("time", "seconds", summary.seconds, text.duration(summary.seconds), ""),
         (
@@ -174,7 +173,13 @@ def _effort(page: Page) -> Iterator[str]:
         ("calls", "calls", summary.calls, f"{summary.calls:,}", ""),
         ("sent again", "retries", summary.retries, f"{summary.retries:,}", "calls that were not the first"),
         ("recovered", "recovered", summary.recovered, f"{summary.recovered:,}", "doubts shown to be ours"),
-        ("absent", "absent", summary.absent, f"{summary.absent:,}", absent),
+        (
+            "found absent",
+            "absent",
+            summary.absent,
+            f"{summary.absent:,}",
+            "doubts, in two queries; sent again",
+        ),
         ("credits", "credits", summary.credits, f"{summary.credits:,}", "of the insert calls"),
         ("token refreshes", "refreshes", summary.refreshes, f"{summary.refreshes:,}", ""),
         ("resumes", "resumes", summary.resumes, f"{summary.resumes:,}", ""),

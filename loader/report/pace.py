@@ -53,10 +53,10 @@ def _charts(chronicle: Chronicle) -> Iterator[str]:
     ):
         steps = [value / part_s for value, part_s in zip(values, parts_s, strict=True)]
         mean = sum(values) / seconds
-        words = f"{title}: {mean:,.1f} in the mean, {max(steps):,.1f} at most"
+        words = f"{_short(mean)} {unit} in the mean, {_short(max(steps))} at most"
         drawn = Chart(
             name=name,
-            title=words,
+            title=f"{title}: {words}",
             values=steps,
             last_share=min(max(last, 0.0), 1.0),
             most=chart.scale_of(steps),
@@ -68,10 +68,14 @@ def _charts(chronicle: Chronicle) -> Iterator[str]:
         data = ",".join(f"{value:.6g}" for value in values)
         yield (
             f'<figure data-series="{name}" data-slice-s="{chronicle.slice_s:g}" data-values="{data}">'
-            f"<figcaption>{title} <span>{mean:,.1f} {unit} in the mean, {max(steps):,.1f} at most</span>"
-            f"</figcaption>{chart.svg(drawn)}</figure>\n"
+            f"<figcaption>{title} <span>{words}</span></figcaption>"
+            f"{chart.svg(drawn)}</figure>\n"
         )
     yield f'<p class="key">{_key(chronicle, marks=bool(marks), bands=bool(bands), dots=bool(dots))}</p>\n'
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.2g}"
 
 
 def _trouble(one: Slice) -> str:
@@ -86,6 +90,9 @@ def _key(chronicle: Chronicle, *, marks: bool, bands: bool, dots: bool) -> str:
     parts = ["Working time: the runs stand end to end."]
     parts += ["A dashed line is a resume."] if marks else []
     parts += ["A shaded stretch had nothing in flight."] if bands else []
+    parts += (
+        ["A call counts until its answer is recorded, also while the CRM is asked about it."] if dots else []
+    )
     parts += [f"A triangle: {_trouble(Slice(pushed_back=pushed, doubtful=doubtful))} in all."] if dots else []
     return " ".join(parts)
 
@@ -103,7 +110,7 @@ def _ticks(seconds: float) -> list[str]:
         for size, name, most in ((1, "s", 120), (60, "min", 7200), (3600, "h", 172_800), (86_400, "d", 1e99))
         if seconds < most
     )
-    return ["0", *(f"{seconds * part / 4 / unit_s:.3g} {unit}" for part in (1, 2, 3, 4))]
+    return ["0", *(f"{_short(seconds * part / 4 / unit_s)} {unit}" for part in (1, 2, 3, 4))]
 
 
 def _latencies(chronicle: Chronicle) -> Iterator[str]:

@@ -38,6 +38,7 @@ dd{margin:0;font-variant-numeric:tabular-nums}
 .tiles dd{font-size:1.2rem;font-weight:600}
 .tiles small{display:block;color:var(--soft);font-size:.8rem;font-weight:400}
 table{border-collapse:collapse;width:100%}
+table+table,.key+table{margin-top:16px}
 caption{text-align:left;color:var(--soft);font-size:.85rem;padding:0 0 6px}
 th,td{text-align:left;vertical-align:top;padding:6px 12px 6px 0;border-top:1px solid var(--line)}
 thead th{border-top:0;color:var(--soft);font-size:.85rem;font-weight:600}
@@ -45,7 +46,7 @@ tbody th{font-weight:600}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 td ul{margin:4px 0 0;padding:0;list-style:none}
 td li{padding:2px 0 2px 12px;border-left:3px solid var(--line);margin:4px 0}
-.kinds col.count{width:7em}.kinds col.code{width:30%}
+.kinds tbody th{width:27%}.kinds small{color:var(--soft)}
 .facts th{width:34%;font-weight:400;color:var(--soft)}
 .swatch,.bar{border-radius:3px;vertical-align:-2px}
 .swatch{margin-right:8px}
@@ -56,7 +57,7 @@ figcaption{font-weight:600;margin:0 0 4px}
 figcaption span{font-weight:400;color:var(--soft)}
 .patterns{position:absolute}
 .chart{display:block;overflow:visible}
-.chart text{font-size:12px;fill:var(--soft)}
+.chart text{font-size:12px;fill:var(--soft);stroke:var(--card);stroke-width:3px;paint-order:stroke}
 .area{fill:var(--area)}
 .line{fill:none;stroke:var(--accent);stroke-width:1.5}
 .line,.grid,.axis,.mark{vector-effect:non-scaling-stroke}
@@ -76,9 +77,11 @@ ul.files{margin:0;padding:0;list-style:none}
 ul.files li{padding:4px 0}
 footer{color:var(--soft);font-size:.85rem}
 @media (max-width:560px){main{padding:16px 8px 32px}section,.verdict{padding:12px}
-.kinds thead,.kinds colgroup{display:none}
+.kinds thead,.kinds td.n br{display:none}.kinds td.n::before{content:"records: "}
+.kinds td.n small{margin-left:8px}
 .kinds tr{display:block;border-top:1px solid var(--line);padding:8px 0}
-.kinds th,.kinds td,.kinds td.n{display:block;border:0;padding:1px 0;text-align:left;white-space:normal}
+.kinds tbody th,.kinds td,.kinds td.n{display:block;
+width:auto;border:0;padding:1px 0;text-align:left;white-space:normal}
 .runs .wide{display:none}}
 @media print{body{font-size:11pt;background:#fff}main{max-width:none;padding:0}
 section,.verdict{border-color:#bbb;break-inside:auto}

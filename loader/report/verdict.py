@@ -90,7 +90,8 @@ def _in_the_crm(summary: Summary) -> str:
     place = f"in {printable(summary.module)}"
     if there == summary.records:
         return f"The one record is {place}" if there == 1 else f"All {there:,} records are {place}"
-    return f"{there:,} of {plural(summary.records, 'record')} are {place}"
+    before = f" ({summary.outcomes.duplicate:,} were there before)" if summary.outcomes.duplicate else ""
+    return f"{there:,} of {plural(summary.records, 'record')} are {place}{before}"
 
 
 def _settled(summary: Summary) -> str:
