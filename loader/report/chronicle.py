@@ -129,8 +129,8 @@ class Chronicle:
         self._since = 0.0
         """Unix time at which the present run's part of working time begins, less what was before it."""
         self._flights: dict[tuple[int, int], float | None] = {}
-        """When each began. None for records in doubt: their answer is recorded after the CRM was asked about them,
-        which says nothing of a call's latency."""
+        """When each began. None for records in doubt: their answer is recorded after the CRM was asked about
+        them, which says nothing of a call's latency."""
         self._idle_since: float | None = None
         self._pushed_back = False
         self._steps = [0] * (_STEPS + 1)

@@ -22,6 +22,7 @@ import msgspec
 
 from loader.errors import DiskError
 from loader.outcomes import Outcome, RecordOutcome
+from loader.report.parquet import write_parquet
 from loader.report.summary import Summary, to_json
 from loader.report.text import printable
 from loader.source.lookup import Lookup
@@ -72,6 +73,7 @@ class Format(StrEnum):
 
     NDJSON = "ndjson"
     CSV = "csv"
+    PARQUET = "parquet"
 
 
 def write_exports(load_dir: Path, summary: Summary, outcomes: Iterable[RecordOutcome], lookup: Lookup) -> int:
@@ -268,7 +270,14 @@ def _key_reader(key: str) -> Callable[[bytes], str]:
 
 
 def write_results(rows: Iterable[Result], out: BinaryIO, form: Format) -> None:
-    """Writes them all; CSV with a head line and, unlike NDJSON, all columns in each line."""
+    """Writes them all; CSV with a head line and, unlike NDJSON, all columns in each line.
+
+    Raises:
+        UsageError: Parquet, and pyarrow is not installed.
+    """
+    if form is Format.PARQUET:
+        write_parquet(rows, out)
+        return
     if form is Format.CSV:
         _write_csv(rows, out)
         return
@@ -286,9 +295,10 @@ def _escaped(match: re.Match[bytes]) -> bytes:
 
 
 def _write_csv(rows: Iterable[Result], out: BinaryIO) -> None:
+    """As RFC 4180 has it: CRLF ends a line, a quote within quotes is doubled, each line has all columns."""
     columns = Result.__struct_fields__
     stream = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
-    writer = csv.writer(stream, lineterminator="\n")
+    writer = csv.writer(stream, lineterminator="\r\n")
     writer.writerow(columns)
     for row in rows:
         writer.writerow([_cell(getattr(row, column)) for column in columns])
@@ -299,13 +309,12 @@ def _write_csv(rows: Iterable[Result], out: BinaryIO) -> None:
 def _cell(value: object) -> str:
     """A value as CSV, escaped where a terminal would obey it.
 
-    A text that a spreadsheet would take for a formula gets an apostrophe before it.
+    A text that a spreadsheet would take for a formula gets an apostrophe before it (owasp.org, CSV injection:
+    = + - @, tab and carriage return; the last two are escaped anyway).
     """
     if value is None or value is False:
         return ""
     if value is True:
         return "true"
     cell = printable(str(value)) if isinstance(value, str) else str(value)
-    return (
-        "'" + cell if isinstance(value, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
-    )
+    return "'" + cell if isinstance(value, str) and cell.startswith(("=", "+", "-", "@")) else cell

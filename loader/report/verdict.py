@@ -57,11 +57,12 @@ def verdict(summary: Summary, *, load_dir: str, to_go_on: str) -> Verdict:
             to_go_on,
         )
     if outcomes.in_doubt:
+        them = "it" if outcomes.in_doubt == 1 else "them"
         return Verdict(
             Tone.LOOK,
             f"{_settled(summary)}, but of {plural(outcomes.in_doubt, 'record')} nobody can tell yet whether"
-            " the CRM has them;",
-            "look them up in in-doubt.ndjson, or ask the CRM once more:",
+            f" the CRM has {them};",
+            f"look {them} up in in-doubt.ndjson, or ask the CRM once more:",
             f"loader resolve {load_dir}",
         )
     if refused:
@@ -90,7 +91,8 @@ def _in_the_crm(summary: Summary) -> str:
     place = f"in {printable(summary.module)}"
     if there == summary.records:
         return f"The one record is {place}" if there == 1 else f"All {there:,} records are {place}"
-    before = f" ({summary.outcomes.duplicate:,} were there before)" if summary.outcomes.duplicate else ""
+    duplicate = summary.outcomes.duplicate
+    before = f" ({_so_many(duplicate, 'was', 'were')} there before)" if duplicate else ""
     return f"{there:,} of {plural(summary.records, 'record')} are {place}{before}"
 
 

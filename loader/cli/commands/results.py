@@ -13,7 +13,7 @@ from loader.errors import DiskError, UsageError
 from loader.outcomes import Outcome
 from loader.report.listeners import let_go
 
-LATER_FORMATS = ("parquet",)
+FORMATS = ("ndjson", "csv", "parquet")
 
 
 @click.command(cls=Command, short_help="What became of each record, one line a record.")
@@ -27,13 +27,14 @@ LATER_FORMATS = ("parquet",)
     help="Only these; may be repeated.",
 )
 @click.option(
-    "--format", "form", default="ndjson", show_default=True, metavar="ndjson|csv", help="How to write."
+    "--format", "form", default="ndjson", show_default=True, metavar="|".join(FORMATS), help="How to write."
 )
 def results(load_dir: Path, *, failed: bool, wanted: tuple[str, ...], form: str) -> int:
     """Prints what became of each record of the load in DIR, in input order, one line a record.
 
     --failed shows the records that somebody has to look at: rejected, invalid and in doubt. A duplicate is in
-    the CRM already (--outcome duplicate), a pending record was not tried yet (--outcome pending).
+    the CRM already (--outcome duplicate), a pending record was not tried yet (--outcome pending). Parquet
+    needs the extra `arrow` and a place to be written to: > results.parquet
     """
     from loader.report import export  # noqa: PLC0415 - not for --help
     from loader.standing import results_of  # noqa: PLC0415 - as above
@@ -57,7 +58,20 @@ def results(load_dir: Path, *, failed: bool, wanted: tuple[str, ...], form: str)
 
 
 def _form(form: str) -> str:
-    if form in ("ndjson", "csv"):
-        return form
-    why = "it is not built yet" if form in LATER_FORMATS else "there is no such format"
-    raise UsageError(f"--format {form} cannot be used", why=why, hint="Use --format ndjson or --format csv.")
+    if form not in FORMATS:
+        raise UsageError(
+            f"--format {form} cannot be used",
+            why="there is no such format",
+            hint="Use --format ndjson, csv or parquet.",
+        )
+    if form == "parquet":
+        from loader.report.parquet import require_arrow  # noqa: PLC0415 - an extra
+
+        if sys.stdout.isatty():
+            raise UsageError(
+                "Parquet is not for a terminal",
+                why="it is binary",
+                hint="loader results DIR --format parquet > results.parquet",
+            )
+        require_arrow()
+    return form
