@@ -85,11 +85,11 @@ FOREIGN += "\ufeffжш語😀"
 
 def test_results_hold_nothing_that_a_terminal_would_obey_and_every_text_comes_back() -> None:
     row = export.Result(line=1, outcome=Outcome.REJECTED, message=FOREIGN, key=FOREIGN)
-    for form in export.Format:
+    for form, line_end in ((export.Format.NDJSON, "\n"), (export.Format.CSV, "\r\n")):
         out = io.BytesIO()
         export.write_results([row, row], out, form)
         lines = out.getvalue().decode()
-        assert printable(lines.replace("\n", "")) == lines.replace("\n", "")
+        assert printable(lines.replace(line_end, "")) == lines.replace(line_end, "")
         if form is export.Format.NDJSON:
             assert [json.loads(line)["message"] for line in lines.splitlines()] == [FOREIGN] * 2
 

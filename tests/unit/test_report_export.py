@@ -152,6 +152,33 @@ def test_csv_has_all_columns_and_no_formula() -> None:
     rows = [export.Result(line=1, outcome=Outcome.REJECTED, message='=cmd|"x"', key="-1", id="5")]
     out = io.BytesIO()
     export.write_results(rows, out, export.Format.CSV)
+    assert out.getvalue().count(b"\r\n") == out.getvalue().count(b"\n") == 2
     head, row = csv.reader(io.StringIO(out.getvalue().decode()))
     assert head == ["line", "offset", "outcome", "id", "code", "message", "field", "key", "recovered"]
     assert row == ["1", "", "rejected", "5", "", '\'=cmd|"x"', "", "'-1", ""]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"],
+    ids=["=", "+", "-", "@", "TAB", "CR", "LF"],
+)
+@pytest.mark.parametrize("column", ["message", "key", "code", "field", "id"])
+def test_no_cell_of_a_csv_is_a_formula(column: str, text: str) -> None:
+    row = export.Result(line=1, outcome=Outcome.REJECTED, **{column: text})  # type: ignore[arg-type]
+    out = io.BytesIO()
+    export.write_results([row], out, export.Format.CSV)
+    (found,) = csv.DictReader(io.StringIO(out.getvalue().decode(), newline=""))
+    assert found[column][0] not in "=+-@\t\r\n"
+    assert found[column].endswith(text[-1])
+
+
+def test_csv_quotes_what_would_end_a_cell_or_a_line() -> None:
+    words = 'a, "b"; c'
+    out = io.BytesIO()
+    export.write_results(
+        [export.Result(line=1, outcome=Outcome.REJECTED, message=words)], out, export.Format.CSV
+    )
+    assert b'"a, ""b""; c"' in out.getvalue()
+    (found,) = csv.DictReader(io.StringIO(out.getvalue().decode(), newline=""))
+    assert found["message"] == words
