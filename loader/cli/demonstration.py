@@ -64,6 +64,7 @@ def demonstrate(folder: Path, *, seed: int) -> None:
     _say(
         f"5. Checked against the CRM's own database: all {samples.LEADS:,} lines have one outcome, and each",
         "   record that counts as inserted is there once, byte for byte.",
+        f"   The report, for a browser: {load_dir / 'report.html'}",
         f"   Look at the refused ones:  loader results {load_dir} --failed",
         f"   Everything is kept in      {folder}",
     )

@@ -23,7 +23,7 @@ def pace(chronicle: Chronicle) -> Iterator[str]:
 def _charts(chronicle: Chronicle) -> Iterator[str]:
     seconds = max(chronicle.seconds, 1e-9)
     marks = [
-        Mark(run.begins_s / seconds, f"resume {number}", f"resume {number}: {plain_time(run.at)}")
+        Mark(run.begins_s / seconds, str(number), f"resume {number}: {plain_time(run.at)}")
         for number, run in _numbered(chronicle)
         if number
     ]
@@ -88,7 +88,7 @@ def _key(chronicle: Chronicle, *, marks: bool, bands: bool, dots: bool) -> str:
     pushed = sum(one.pushed_back for one in chronicle.slices)
     doubtful = sum(one.doubtful for one in chronicle.slices)
     parts = ["Working time: the runs stand end to end."]
-    parts += ["A dashed line is a resume."] if marks else []
+    parts += ["A dashed line with its number is a resume."] if marks else []
     parts += ["A shaded stretch had nothing in flight."] if bands else []
     parts += (
         ["A call counts until its answer is recorded, also while the CRM is asked about it."] if dots else []

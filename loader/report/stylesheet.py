@@ -43,6 +43,7 @@ caption{text-align:left;color:var(--soft);font-size:.85rem;padding:0 0 6px}
 th,td{text-align:left;vertical-align:top;padding:6px 12px 6px 0;border-top:1px solid var(--line)}
 thead th{border-top:0;color:var(--soft);font-size:.85rem;font-weight:600}
 tbody th{font-weight:600}
+.runs tbody th{white-space:nowrap}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 td ul{margin:4px 0 0;padding:0;list-style:none}
 td li{padding:2px 0 2px 12px;border-left:3px solid var(--line);margin:4px 0}

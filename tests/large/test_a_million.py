@@ -8,12 +8,16 @@ prints what it measured. It takes some minutes and 2 GB of disk. LARGE_RECORDS s
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio
 import pytest
 
+from benchmarks.log import make_log, write_lines
 from tests.crash.harness import Desk, pack, sandbox, write_leads
 
 pytestmark = [pytest.mark.large, pytest.mark.timeout(3600)]
@@ -68,6 +72,39 @@ def test_each_of_a_million_records_is_loaded_once_in_flat_memory(
     print(f"\n{form}: {measured}; {further_us:.2f} CPU-us without the start\na tenth of it: {small}")
     assert measured.rss_bytes < RSS_BYTES_MAX
     assert abs(measured.rss_bytes - small.rss_bytes) <= RSS_GROWTH_BYTES_MAX
+
+
+@pytest.mark.parametrize("form", ["ndjson", "csv", "parquet"])
+def test_results_of_a_million_records_stream_in_flat_memory(place: Path, form: str) -> None:
+    """From a log that is made for it; a tenth of the records takes nearly as much memory."""
+    measured = []
+    for count in (RECORDS // 10, RECORDS):
+        directory = place / f"results-{form}-{count}"
+        directory.mkdir()
+        data, load_dir = directory / "leads.ndjson", directory / "leads.ndjson.load"
+        write_lines(data, count)
+        anyio.run(make_log, data, load_dir / "checkpoint.log", "http://127.0.0.1:9", count)
+        measured.append(measured_results(load_dir, form, directory / "results"))
+        for path in (data, directory / "results"):
+            path.unlink()
+    small_rss, large_rss = (one[0] for one in measured)
+    print(
+        f"\nresults as {form}: peak RSS {small_rss / MIB:.0f} and {large_rss / MIB:.0f} MiB,"
+        f" {measured[1][1]:.1f} s"
+    )
+    assert large_rss - small_rss <= 2 * RSS_GROWTH_BYTES_MAX
+
+
+def measured_results(load_dir: Path, form: str, out: Path) -> tuple[int, float]:
+    """Peak resident bytes and seconds of `loader results`."""
+    began = time.monotonic()
+    command = [sys.executable, "-m", "loader", "results", str(load_dir), "--format", form]
+    with out.open("wb") as stream:
+        process = subprocess.Popen(command, stdout=stream)
+        _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_maxrss * 1024, time.monotonic() - began
 
 
 def load_and_judge(place: Path, name: str, source: Path, count: int, *, piped: bool = False) -> Measured:

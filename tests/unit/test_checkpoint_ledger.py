@@ -277,6 +277,17 @@ def test_who_opened_the_load_and_how_long_its_runs_took() -> None:
     assert ledger.resumes == 2
 
 
+@pytest.mark.parametrize("answer", [BACK, DOUBT, SETTLED], ids=lambda one: type(one).__name__)
+def test_a_run_lasts_to_its_last_answer_and_no_doubt_is_younger_for_it(
+    answer: NotApplied | Doubt | Outcomes,
+) -> None:
+    ledger = folded(cut(), SENT, msgspec.structs.replace(answer, at=SENT.at + 7.0))
+    assert ledger.latest_run_s == 17.0  # opened at 10, sent at 20
+    assert ledger.latest_at == SENT.at
+    ledger.apply(opened(at=100.0))
+    assert ledger.earlier_s == 17.0
+
+
 def test_what_has_no_open_batch_has_no_attempt_and_repeats_nothing() -> None:
     ledger = folded(cut())
     assert (ledger.batch(2), ledger.last_attempt(2), ledger.last_attempt(1)) == (None, 0, 0)

@@ -8,8 +8,10 @@ import time
 import msgspec
 import pytest
 
+from loader.checkpoint.entries import Doubt, NotApplied, Outcomes, restricted
 from loader.checkpoint.ledger import DamagedLogError
 from loader.checkpoint.recorder import OUTCOME_BYTES_RESERVED, Recorder
+from loader.checkpoint.scan import Scan
 from loader.errors import DiskError, LoaderError
 from loader.events import RecordsHeld, WindowIntended
 from loader.outcomes import ErrorCount, Outcome, RecordOutcome, Settlement
@@ -99,6 +101,30 @@ async def test_the_life_of_a_batch_is_written_down() -> None:
     assert after.tally() == msgspec.structs.replace(tally, resumes=1)
     (open_batch,) = after.open_batches()
     assert open_batch.doubts[0].since == 6.0
+
+
+async def test_each_answer_is_written_with_the_time_at_which_it_was_known() -> None:
+    disk = MemoryDisk()
+    log = create(disk)
+    times = iter((6.0, 8.0, 9.0))
+    book = Recorder(log, lambda _: None, clock=lambda: next(times))
+    await book.intend(window(1))
+    book.sent(attempt(1), 5.0)
+    book.not_applied(attempt(1), "429")
+    book.sent(attempt(1, 2), 7.0)
+    book.settle(attempt(1, 2), Settlement([1], ids([1]), [RecordOutcome(2, Outcome.REJECTED)]))
+    book.doubt(attempt(1, 2), range(3, 101), "no answer", held=False)
+    log.close()
+    content = bytes(disk.files[LOG])
+    answers = [
+        entry
+        for _, entry in Scan(lambda offset, size: content[offset : offset + size])
+        if isinstance(entry, (NotApplied, Outcomes, Doubt))
+    ]
+    assert [(type(one), one.at) for one in answers] == [(NotApplied, 6.0), (Outcomes, 8.0), (Doubt, 9.0)]
+    kept = restricted(answers[1], ((1, 2),))
+    assert kept is not None
+    assert (kept.at, kept.lines) == (8.0, ((1, 2),))
 
 
 async def test_what_a_window_holds_beside_records_is_told() -> None:

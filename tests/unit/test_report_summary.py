@@ -56,6 +56,12 @@ def test_the_closing_screen_of_a_migration() -> None:
     ]
 
 
+def test_the_closing_screen_names_the_report_last() -> None:
+    lines = report.render(summary_of(MIGRATION), load_dir="d", report="d/report.html\x1b[2J")
+    assert lines[-1] == "  report     d/report.html\\x1b[2J"
+    assert lines[:-1] == report.render(summary_of(MIGRATION), load_dir="d")
+
+
 def test_a_stopped_load_shows_what_is_pending_and_in_doubt() -> None:
     stopped = summary_of(
         tally(inserted=80, in_doubt=15, pending=5, blank=1, errors=()),
