@@ -6,14 +6,10 @@ again. Nothing here decides what became of a record.
 
 from __future__ import annotations
 
-import csv
-import io
 import os
-import re
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, suppress
-from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -22,9 +18,7 @@ import msgspec
 
 from loader.errors import DiskError
 from loader.outcomes import Outcome, RecordOutcome
-from loader.report.parquet import write_parquet
 from loader.report.summary import Summary, to_json
-from loader.report.text import printable
 from loader.source.lookup import Lookup
 from loader.wire.codes import facts
 
@@ -32,12 +26,6 @@ REJECTED = "rejected.ndjson"
 REASONS = "rejected-reasons.ndjson"
 IN_DOUBT = "in-doubt.ndjson"
 SUMMARY = "summary.json"
-
-_CONTROLS = re.compile(
-    rb"\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8b-\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]|\xef\xbb\xbf"
-)
-"""DEL, the C1 controls and the marks that reorder a line, in UTF-8 (the set of `text.printable`): JSON leaves
-them as they are, and a terminal obeys them."""
 
 FAILED = frozenset({Outcome.REJECTED, Outcome.INVALID, Outcome.IN_DOUBT})
 """What `--failed` shows: records that somebody has to look at. A duplicate is in the CRM already; a pending
@@ -66,14 +54,6 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     field: str = ""
     key: str = ""
     recovered: bool = False
-
-
-class Format(StrEnum):
-    """How `loader results` writes."""
-
-    NDJSON = "ndjson"
-    CSV = "csv"
-    PARQUET = "parquet"
 
 
 def write_exports(load_dir: Path, summary: Summary, outcomes: Iterable[RecordOutcome], lookup: Lookup) -> int:
@@ -267,54 +247,3 @@ def _key_reader(key: str) -> Callable[[bytes], str]:
         return ""
 
     return read
-
-
-def write_results(rows: Iterable[Result], out: BinaryIO, form: Format) -> None:
-    """Writes them all; CSV with a head line and, unlike NDJSON, all columns in each line.
-
-    Raises:
-        UsageError: Parquet, and pyarrow is not installed.
-    """
-    if form is Format.PARQUET:
-        write_parquet(rows, out)
-        return
-    if form is Format.CSV:
-        _write_csv(rows, out)
-        return
-    encoder = msgspec.json.Encoder()
-    buffer = bytearray()
-    for row in rows:
-        encoder.encode_into(row, buffer)
-        buffer += b"\n"
-        plain = buffer.isascii() and b"\x7f" not in buffer
-        out.write(buffer if plain else _CONTROLS.sub(_escaped, buffer))
-
-
-def _escaped(match: re.Match[bytes]) -> bytes:
-    return b"\\u%04x" % ord(match[0].decode())
-
-
-def _write_csv(rows: Iterable[Result], out: BinaryIO) -> None:
-    """As RFC 4180 has it: CRLF ends a line, a quote within quotes is doubled, each line has all columns."""
-    columns = Result.__struct_fields__
-    stream = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
-    writer = csv.writer(stream, lineterminator="\r\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([_cell(getattr(row, column)) for column in columns])
-    stream.flush()
-    stream.detach()
-
-
-def _cell(value: object) -> str:
-    """A value as CSV, escaped where a terminal would obey it.
-
-    A text that a spreadsheet would take for a formula gets an apostrophe before it (owasp.org, CSV injection:
-    = + - @, tab and carriage return; the last two are escaped anyway).
-    """
-    if value is None or value is False:
-        return ""
-    if value is True:
-        return "true"
-    cell = printable(str(value)) if isinstance(value, str) else str(value)
-    return "'" + cell if isinstance(value, str) and cell.startswith(("=", "+", "-", "@")) else cell

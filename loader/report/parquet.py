@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import islice
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 from loader.errors import UsageError
-
-if TYPE_CHECKING:
-    from loader.report.export import Result
+from loader.report.export import Result
 
 GROUP_ROWS = 32_768
 """Records that are in memory at once."""

@@ -12,7 +12,7 @@ import pytest
 from loader.connection import SteadyClock
 from loader.errors import InputChangedError, UsageError
 from loader.outcomes import Outcome
-from loader.report import export
+from loader.report import export, formats
 from loader.report.text import printable
 from loader.source.streams import open_input
 from loader.wire.messages import HttpReply
@@ -85,12 +85,12 @@ FOREIGN += "\ufeffжш語😀"
 
 def test_results_hold_nothing_that_a_terminal_would_obey_and_every_text_comes_back() -> None:
     row = export.Result(line=1, outcome=Outcome.REJECTED, message=FOREIGN, key=FOREIGN)
-    for form, line_end in ((export.Format.NDJSON, "\n"), (export.Format.CSV, "\r\n")):
+    for form, line_end in ((formats.Format.NDJSON, "\n"), (formats.Format.CSV, "\r\n")):
         out = io.BytesIO()
-        export.write_results([row, row], out, form)
+        formats.write_results([row, row], out, form)
         lines = out.getvalue().decode()
         assert printable(lines.replace(line_end, "")) == lines.replace(line_end, "")
-        if form is export.Format.NDJSON:
+        if form is formats.Format.NDJSON:
             assert [json.loads(line)["message"] for line in lines.splitlines()] == [FOREIGN] * 2
 
 

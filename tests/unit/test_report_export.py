@@ -14,7 +14,7 @@ import pytest
 
 from loader.errors import DiskError
 from loader.outcomes import Outcome, RecordOutcome
-from loader.report import export
+from loader.report import export, formats
 from loader.report.summary import Outcomes, Summary
 from loader.source.lookup import OriginalLine
 
@@ -112,9 +112,9 @@ def test_a_directory_that_cannot_be_written_is_a_disk_fault(tmp_path: Path) -> N
         export.write_exports(tmp_path / "none", SUMMARY, OUTCOMES, Original(LINES))
 
 
-def printed(form: export.Format = export.Format.NDJSON, **settings: object) -> bytes:
+def printed(form: formats.Format = formats.Format.NDJSON, **settings: object) -> bytes:
     out = io.BytesIO()
-    export.write_results(export.results(OUTCOMES, **settings), out, form)  # type: ignore[arg-type]
+    formats.write_results(export.results(OUTCOMES, **settings), out, form)  # type: ignore[arg-type]
     return out.getvalue()
 
 
@@ -140,7 +140,7 @@ def test_results_go_on_where_the_input_is_gone() -> None:
 def test_recovered_is_told_where_it_is_true() -> None:
     row = next(export.results([RecordOutcome(9, Outcome.INSERTED, id="1", recovered=True)]))
     out = io.BytesIO()
-    export.write_results([row], out, export.Format.NDJSON)
+    formats.write_results([row], out, formats.Format.NDJSON)
     assert json.loads(out.getvalue()) == {"line": 9, "outcome": "inserted", "id": "1", "recovered": True}
 
 
@@ -151,7 +151,7 @@ def test_failed_is_what_somebody_has_to_look_at() -> None:
 def test_csv_has_all_columns_and_no_formula() -> None:
     rows = [export.Result(line=1, outcome=Outcome.REJECTED, message='=cmd|"x"', key="-1", id="5")]
     out = io.BytesIO()
-    export.write_results(rows, out, export.Format.CSV)
+    formats.write_results(rows, out, formats.Format.CSV)
     assert out.getvalue().count(b"\r\n") == out.getvalue().count(b"\n") == 2
     head, row = csv.reader(io.StringIO(out.getvalue().decode()))
     assert head == ["line", "offset", "outcome", "id", "code", "message", "field", "key", "recovered"]
@@ -167,7 +167,7 @@ def test_csv_has_all_columns_and_no_formula() -> None:
 def test_no_cell_of_a_csv_is_a_formula(column: str, text: str) -> None:
     row = export.Result(line=1, outcome=Outcome.REJECTED, **{column: text})  # type: ignore[arg-type]
     out = io.BytesIO()
-    export.write_results([row], out, export.Format.CSV)
+    formats.write_results([row], out, formats.Format.CSV)
     (found,) = csv.DictReader(io.StringIO(out.getvalue().decode(), newline=""))
     assert found[column][0] not in "=+-@\t\r\n"
     assert found[column].endswith(text[-1])
@@ -176,8 +176,8 @@ def test_no_cell_of_a_csv_is_a_formula(column: str, text: str) -> None:
 def test_csv_quotes_what_would_end_a_cell_or_a_line() -> None:
     words = 'a, "b"; c'
     out = io.BytesIO()
-    export.write_results(
-        [export.Result(line=1, outcome=Outcome.REJECTED, message=words)], out, export.Format.CSV
+    formats.write_results(
+        [export.Result(line=1, outcome=Outcome.REJECTED, message=words)], out, formats.Format.CSV
     )
     assert b'"a, ""b""; c"' in out.getvalue()
     (found,) = csv.DictReader(io.StringIO(out.getvalue().decode(), newline=""))

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from loader.outcomes import Outcome
-from loader.report.export import Format, Result, write_results
+from loader.report.export import Result
+from loader.report.formats import Format, write_results
 from loader.report.parquet import GROUP_ROWS
 
 pq = pytest.importorskip("pyarrow.parquet", reason="NO PYARROW: results are not written as Parquet")
@@ -133,7 +134,7 @@ def test_without_pyarrow_the_error_names_the_extra() -> None:
         import io, sys
         sys.modules["pyarrow"] = None
         from loader.errors import UsageError
-        from loader.report.export import Format, write_results
+        from loader.report.formats import Format, write_results
         try:
             write_results([], io.BytesIO(), Format.PARQUET)
         except UsageError as error:

@@ -36,14 +36,14 @@ def results(load_dir: Path, *, failed: bool, wanted: tuple[str, ...], form: str)
     the CRM already (--outcome duplicate), a pending record was not tried yet (--outcome pending). Parquet
     needs the extra `arrow` and a place to be written to: > results.parquet
     """
-    from loader.report import export  # noqa: PLC0415 - not for --help
+    from loader.report import export, formats  # noqa: PLC0415 - not for --help
     from loader.standing import results_of  # noqa: PLC0415 - as above
 
     written = _form(form)
     only = set(export.FAILED if failed else ()) | {Outcome(one) for one in wanted}
     rows = results_of(load_dir, only=only or None, warn=lambda text: show([f"warning: {text}"]))
     try:
-        export.write_results(rows, sys.stdout.buffer, export.Format(written))
+        formats.write_results(rows, sys.stdout.buffer, formats.Format(written))
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         let_go(sys.stdout)  # as `head` does when it has enough
