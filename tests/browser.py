@@ -14,8 +14,8 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 NEEDED = pytest.mark.skipif(
     CHROMIUM is None, reason="NO BROWSER: the report is not looked at; install Debian's package `chromium`"
 )
-OPENS_MAX_S = 50
-_COMPLAINT = re.compile(r"CONSOLE.*", re.IGNORECASE)
+OPENS_MAX_S = 100
+_COMPLAINT = re.compile(r":CONSOLE\b.*")
 
 
 class Seen(NamedTuple):
