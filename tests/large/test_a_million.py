@@ -77,7 +77,7 @@ def test_each_of_a_million_records_is_loaded_once_in_flat_memory(
 
 @pytest.mark.parametrize("form", ["ndjson", "csv", "parquet"])
 def test_results_of_a_million_records_stream_in_flat_memory(place: Path, form: str) -> None:
-    """From a log that is made for it; a tenth of the records, some groups of Parquet, takes nearly as much."""
+    """From a log made for it; a tenth of the records, some groups of Parquet, takes nearly as much."""
     measured = []
     for count in (max(RECORDS // 10, 3 * GROUP_ROWS), RECORDS):
         directory = place / f"results-{form}-{count}"
