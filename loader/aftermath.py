@@ -15,7 +15,7 @@ from loader.checkpoint.ledger import Ledger
 from loader.checkpoint.results import outcomes_in_order
 from loader.delivery.account import Recorder
 from loader.directory import log_path
-from loader.errors import DiskError, ExitCode, LoaderError
+from loader.errors import DiskError, ExitCode, LoaderError, command
 from loader.events import Observer, Warned
 from loader.outcomes import Outcome, Settlement
 from loader.records import Attempt, Window
@@ -183,7 +183,7 @@ def _require_own(path: Path, load_id: str) -> None:
     raise DiskError(
         f"the reports of this load cannot be written: {path}",
         why=why,
-        hint=f"Look after the disk; then, if that log is still there: loader resume {path.parent}",
+        hint=f"Look after the disk; then, if that log is still there: {command('resume', path.parent)}",
     )
 
 
@@ -203,7 +203,7 @@ def _keep_mended(load_dir: Path) -> Path | None:
         raise DiskError(
             f"{rejected} was changed after it was written, and cannot be kept under another name",
             why=error.strerror or str(error),
-            hint=f"Keep it elsewhere, then: loader resume {load_dir}",
+            hint=f"Keep it elsewhere, then: {command('resume', load_dir)}",
         ) from error
     return kept
 

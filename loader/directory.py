@@ -17,7 +17,7 @@ from loader.checkpoint import scan
 from loader.checkpoint.entries import FORMAT_VERSION, Head, NewerLoaderError
 from loader.checkpoint.ledger import Ledger
 from loader.checkpoint.log import CheckpointLog, Opening
-from loader.errors import DiskError, UsageError
+from loader.errors import DiskError, UsageError, remedy
 from loader.settings import LoadSettings, Target, Threshold
 from loader.wire.options import InsertOptions, OptionError
 
@@ -284,5 +284,6 @@ def _readable(path: Path) -> Iterator[None]:
         raise DiskError(
             f"the checkpoint log {path} cannot be read",
             why=error.strerror or str(error),
-            hint="Look after the disk and its permissions, then run the same command again",
+            hint=f"{remedy(error, 'Look after the disk and its permissions')}, then run the same command"
+            " again",
         ) from error

@@ -6,6 +6,8 @@ prints; `cli` turns an error into one screen.
 
 from __future__ import annotations
 
+import errno
+import shlex
 from enum import IntEnum
 
 
@@ -25,6 +27,25 @@ class ExitCode(IntEnum):
     LOCKED = 11
     SIGINT = 130
     SIGTERM = 143
+
+
+def command(name: str, *words: object) -> str:
+    """`loader NAME WORDS...` as it can be typed, whatever is in the words."""
+    return f"loader {name} {shlex.join(map(str, words))}"
+
+
+_REMEDIES = {
+    errno.EFBIG: "Raise the limit on the size of a file (ulimit -f unlimited)",
+    errno.EDQUOT: "Free some disk space, or have this user's quota raised",
+    errno.EMFILE: "Raise the limit of open files of a process (ulimit -n 4096)",
+    errno.ENFILE: "Raise the system's limit of open files (sysctl fs.file-max)",
+}
+"""By what the system says; everything else is the disk."""
+
+
+def remedy(error: OSError, otherwise: str) -> str:
+    """What helps against what the system says; some of it is about this process, not about the disk."""
+    return _REMEDIES.get(error.errno or 0, otherwise)
 
 
 class LoaderError(Exception):

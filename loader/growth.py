@@ -5,13 +5,13 @@ What was read of it before has been compared by then, byte for byte: this is abo
 
 from __future__ import annotations
 
-import shlex
+from pathlib import Path
 
 import anyio.to_thread
 
 from loader.checkpoint.entries import InputIdentity as RecordedInput
 from loader.checkpoint.ledger import Ledger
-from loader.errors import InputChangedError
+from loader.errors import InputChangedError, command
 from loader.settings import LoadSettings
 from loader.source.fingerprint import InputIdentity
 from loader.source.streams import InputStream
@@ -48,9 +48,7 @@ class Growth:
         size = self._identity.size
         if not stream.seekable or self._before is None or size >= self._known:
             return
-        anew = (
-            f"loader load {shlex.quote(self._settings.input)} --module {self._settings.target.module} --new"
-        )
+        anew = how_to_start_over(self._settings)
         raise InputChangedError(
             "the input changed since this load began",
             why=f"{self._identity.name} shrank: it had {self._known:,} bytes, now it has {size:,}",
@@ -96,6 +94,16 @@ class Growth:
         return f"{self._settings.input} had {self._before:,} packed bytes, now it has {size:,}"
 
 
+def how_to_start_over(settings: LoadSettings) -> str:
+    """The command that loads this input from its start; what the load has inserted is inserted again."""
+    words: list[object] = [settings.input, "--module", settings.target.module]
+    for flag, value in (("--key", settings.key), ("--stamp", settings.stamp)):
+        words += [flag, value] if value else []
+    if settings.from_stdin or settings.load_dir.absolute() != Path(f"{settings.input}.load").absolute():
+        words += ["--load-dir", settings.load_dir]
+    return f"{'... | ' if settings.from_stdin else ''}{command('load', *words, '--new')}"
+
+
 def limit_reached(ledger: Ledger, settings: LoadSettings) -> bool:
     """Nothing more of the input belongs to this load, however long it is."""
     return settings.limit is not None and ledger.records >= settings.limit
@@ -104,4 +112,4 @@ def limit_reached(ledger: Ledger, settings: LoadSettings) -> bool:
 def _how_to_append(settings: LoadSettings) -> str:
     if settings.from_stdin:
         return "pipe it once more into the same command with --append"
-    return f"loader resume {shlex.quote(str(settings.load_dir))} --append"
+    return f"{command('resume', settings.load_dir)} --append"

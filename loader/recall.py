@@ -17,7 +17,7 @@ from loader.checkpoint.ledger import Ledger, OpenBatch
 from loader.checkpoint.log import CheckpointLog
 from loader.directory import log_path
 from loader.errors import InputChangedError
-from loader.growth import Growth
+from loader.growth import Growth, how_to_start_over
 from loader.records import Attempt
 from loader.settings import LoadSettings
 from loader.source.fingerprint import InputIdentity
@@ -86,7 +86,7 @@ async def look(
     untouched = bool(identity.inode) and recorded(identity) == before
     wanted = {batch.span.start: batch.number for batch in ledger.open_batches() if _may_send(batch, settings)}
     recalls = _recalls(ledger, settings, wanted, whole=not (untouched and stream.seekable))
-    comparison = Comparison(stream, module=settings.target.module)
+    comparison = Comparison(stream, anew=how_to_start_over(settings))
     remembered: dict[int, bytes] = {}
     async for span, raw in comparison.wanted(recalls):
         remembered[wanted[span.start]] = raw

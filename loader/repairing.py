@@ -33,7 +33,7 @@ from loader.checkpoint.repair import Mending, Rebuilt
 from loader.checkpoint.salvage import Found, Gap, Region, Survey, pieces
 from loader.checkpoint.scan import ReadAt, Scan, opened, read_fully
 from loader.directory import log_path, recorded_settings
-from loader.errors import DiskError, InputChangedError, LockedError, UsageError
+from loader.errors import DiskError, InputChangedError, LockedError, UsageError, command
 from loader.records import Span
 from loader.report.standing import holder_of
 from loader.schema.check import Checker
@@ -276,7 +276,7 @@ def _refused(path: Path, error: OSError) -> DiskError:
     return DiskError(
         f"{path} cannot be repaired",
         why=f"{error.strerror or error}\nThe damaged log is as it was.",
-        hint=f"Look after the disk and its permissions, then: loader repair {path.parent}",
+        hint=f"Look after the disk and its permissions, then: {command('repair', path.parent)}",
     )
 
 
@@ -289,7 +289,7 @@ async def _rebuild(settings: LoadSettings, survey: Survey, read_at: ReadAt) -> l
         raise InputChangedError(
             "the input is needed to repair the checkpoint log",
             why="windows were lost, and this load was piped: nobody else knows what was in them",
-            hint=f"Pipe the same bytes again: ... | loader repair {settings.load_dir}",
+            hint=f"Pipe the same bytes again: ... | {command('repair', settings.load_dir)}",
         )
     async with await open_input(settings.input) as stream:
         before = survey.head.input.size
@@ -403,5 +403,5 @@ def _changed(settings: LoadSettings, why: str) -> InputChangedError:
     return InputChangedError(
         "the input changed since this load began",
         why=f"{shown}: {why}\nRepair has to read it again, for windows were lost. Nothing was changed.",
-        hint=f"{how} the input as it was, then: {pipe}loader repair {settings.load_dir}",
+        hint=f"{how} the input as it was, then: {pipe}{command('repair', settings.load_dir)}",
     )

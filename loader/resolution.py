@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import anyio.to_thread
 
 from loader import directory, recall
@@ -11,7 +13,7 @@ from loader.checkpoint.ledger import Ledger, OpenBatch
 from loader.checkpoint.log import CheckpointLog, Opening
 from loader.checkpoint.ranges import Ranges
 from loader.checkpoint.recorder import Recorder
-from loader.errors import LoaderError, UsageError
+from loader.errors import LoaderError, UsageError, command
 from loader.events import Observer, Warned
 from loader.outcomes import Outcome, RecordOutcome, Settlement
 from loader.records import Attempt
@@ -44,7 +46,7 @@ async def resolve_by_word(
         assert ledger.last_open is not None, "a log that has a load has been opened"
         # The input is not looked at, so what is known of it stays as it is; and so does the time.
         log.begin(Opening(ledger.last_open.input, ledger.latest_at))
-        _require_in_doubt(ledger, lines)
+        _require_in_doubt(ledger, lines, settings.load_dir)
         recorder = Recorder(log, observe)
         for batch in list(ledger.open_batches()):
             chosen = batch.in_doubt if lines is None else ranges.intersection(batch.in_doubt, lines)
@@ -72,7 +74,7 @@ def _inserted(line: int, words: str) -> RecordOutcome:
     return RecordOutcome(line, Outcome.INSERTED, message=words, recovered=True)
 
 
-def _require_in_doubt(ledger: Ledger, lines: Ranges | None) -> None:
+def _require_in_doubt(ledger: Ledger, lines: Ranges | None, load_dir: Path) -> None:
     in_doubt = ranges.NONE
     for batch in ledger.open_batches():
         in_doubt = ranges.union(in_doubt, batch.in_doubt)
@@ -82,7 +84,7 @@ def _require_in_doubt(ledger: Ledger, lines: Ranges | None) -> None:
         raise UsageError(
             "some of these lines are not in doubt",
             why=f"{ranges.count(strange):,} of {ranges.count(lines or ranges.NONE):,}: {first} ...",
-            hint="in-doubt.ndjson and `loader results DIR --outcome in_doubt` list those that are",
+            hint=f"Those that are: {command('results', load_dir)} --outcome in_doubt",
         )
 
 

@@ -13,11 +13,12 @@ from pathlib import Path
 import msgspec
 
 from loader import recall
-from loader.aftermath import is_mended, summary_of
+from loader.aftermath import is_mended, stored_summary, summary_of
 from loader.checkpoint.ledger import Ledger
 from loader.directory import fold_quietly, log_path, recorded_settings
-from loader.errors import InputChangedError, UsageError
+from loader.errors import ExitCode, InputChangedError, UsageError, command
 from loader.report.export import REJECTED
+from loader.report.text import plural
 from loader.settings import LoadSettings
 from loader.source.streams import open_input
 
@@ -73,13 +74,13 @@ def _new(settings: LoadSettings, rejected: Path, place: Path) -> LoadSettings | 
         raise UsageError(
             f"there are no rejected records to retry: {rejected} does not exist",
             why="The load refused none, or somebody moved the file",
-            hint=f"What became of each record: loader results {rejected.parent} --failed",
+            hint=f"What became of each record: {command('results', rejected.parent)} --failed",
         )
     if log_path(by_hand).exists():
         raise UsageError(
             f"{rejected} has been loaded already",
             why=f"not by a retry, but into {by_hand}; a retry would send the same records again",
-            hint=f"Go on with that load: loader resume {by_hand}, or loader retry {by_hand}",
+            hint=f"Go on with that load: {command('resume', by_hand)}, or {command('retry', by_hand)}",
         )
     if not rejected.stat().st_size:
         return NothingLeft(f"{rejected} is empty")
@@ -115,13 +116,28 @@ def _has_begun(place: Path) -> bool:
 
 
 def _unfinished(load_dir: Path, ledger: Ledger) -> UsageError:
-    tally = ledger.tally()
-    resolve = f", then loader resolve {load_dir}" if tally.in_doubt or tally.pending else ""
+    """A load that goes on may refuse more records and writes their file anew: no retry can read that yet.
+
+    Whether its input was read to its end only its last run can say, by the exit code that it left.
+    """
+    tally, settings = ledger.tally(), recorded_settings(load_dir)
+    stored = stored_summary(load_dir)
+    resolve = command("resolve", load_dir)
+    if stored is not None and stored.exit_code == ExitCode.IN_DOUBT and not tally.pending:
+        return UsageError(
+            f"the load of {load_dir} has records in doubt",
+            why=f"{plural(tally.in_doubt, 'record')} may be in the CRM or not; until that is"
+            f" settled the load is not finished, and {REJECTED} may still grow",
+            hint=f"Settle them first, by a key or by your word: {resolve}",
+        )
+    on = "pipe the same bytes into its `loader load` again"
+    on = on if settings.from_stdin else command("resume", load_dir)
+    then = f"; should records be in doubt then: {resolve}" if tally.in_doubt or tally.pending else ""
     return UsageError(
         f"the load of {load_dir} is not finished",
-        why=f"{tally.in_doubt + tally.pending:,} records have no final outcome, and others may not have been"
-        f" read yet; when it goes on, it may refuse more, and writes {REJECTED} anew",
-        hint=f"Finish it first: loader resume {load_dir}{resolve}",
+        why=f"{plural(tally.in_doubt + tally.pending, 'record')} that it has read have no final outcome,"
+        f" and there may be more that it has not read yet; it may refuse some, and writes {REJECTED} anew",
+        hint=f"Finish it first: {on}{then}",
     )
 
 

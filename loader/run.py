@@ -31,6 +31,8 @@ from loader.errors import (
     DiskError,
     LoaderError,
     TooManyRejectedError,
+    command,
+    remedy,
 )
 from loader.events import LoadOpened, Observer
 from loader.outcomes import Outcome
@@ -213,7 +215,7 @@ class Run:
             raise TooManyRejectedError(
                 f"{refused:,} records were refused, more than --max-rejected allows",
                 why=", ".join(f"{one.code} {one.field} {one.count:,}" for one in tally.errors[:3]),
-                hint=f"See why: loader results {self._settings.load_dir} --failed",
+                hint=f"See why: {command('results', self._settings.load_dir)} --failed",
             )
 
     async def _lines_with_ids(self, ids: Collection[str]) -> Mapping[str, Collection[int]]:
@@ -225,7 +227,8 @@ class Run:
             raise DiskError(
                 f"the checkpoint log {self._log.path} cannot be read",
                 why=error.strerror or str(error),
-                hint=f"Look after the disk, then: loader resume {self._log.path.parent}",
+                hint=f"{remedy(error, 'Look after the disk')}, then:"
+                f" {command('resume', self._log.path.parent)}",
             ) from error
 
     def _server_time(self) -> float:

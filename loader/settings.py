@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from loader.errors import UsageError
+from loader.errors import UsageError, command
 from loader.wire.options import PLAIN, InsertOptions, OptionError, is_record_id
 
 STDIN = "-"
@@ -125,7 +125,7 @@ def how_to_go_on(settings: LoadSettings) -> str:
     """What to type when a load has stopped before its end."""
     if settings.from_stdin:
         return "pipe the same bytes into `loader load` again"
-    return f"loader resume {settings.load_dir}"
+    return command("resume", settings.load_dir)
 
 
 def require_safe_url(url: str, *, flag: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -34,7 +35,7 @@ from loader.checkpoint.entries import (
 )
 from loader.checkpoint.ranges import NONE, Ranges
 from loader.checkpoint.unsettled import Doubtful, OpenBatch, Unsettled, all_lines
-from loader.errors import DiskError
+from loader.errors import DiskError, command
 from loader.outcomes import ErrorCount, Outcome
 from loader.records import Span
 from loader.wire.limits import credits_for
@@ -58,14 +59,20 @@ OTHER_ERRORS = ("OTHER_CODES", "")
 class DamagedLogError(DiskError):
     """The log contradicts itself, or lost what it had confirmed: nothing may be sent on its word."""
 
-    def __init__(self, why: str, *, offset: int | None = None) -> None:
+    def __init__(self, why: str, *, offset: int | None = None, load_dir: Path | None = None) -> None:
         place = "" if offset is None else f" at byte {offset:,}"
+        repair = command("repair", "DIR" if load_dir is None else load_dir)
         super().__init__(
             f"the checkpoint log is damaged{place}",
             why=f"{why}\nNothing was sent.",
-            hint="Mark what the damage covers as in doubt, which sends nothing: loader repair DIR",
+            hint=f"Mark what the damage covers as in doubt, which sends nothing: {repair}",
         )
+        self.reason = why
         self.offset = offset
+
+    def of(self, path: Path) -> DamagedLogError:
+        """The same of the log at `path`, whose directory is named in what to type."""
+        return DamagedLogError(self.reason, offset=self.offset, load_dir=path.parent)
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):

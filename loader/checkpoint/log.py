@@ -32,7 +32,7 @@ from loader.checkpoint.entries import (
 from loader.checkpoint.filesystem import Filesystem, LocalFilesystem, side_number
 from loader.checkpoint.ledger import DamagedLogError, Ledger, still_open
 from loader.checkpoint.scan import READ_BYTES, Scan, find_frames
-from loader.errors import DiskError, LockedError, UsageError
+from loader.errors import DiskError, LockedError, UsageError, command, remedy
 
 RESERVE_STEP_BYTES = 1024 * 1024
 SYNC_EVERY_S = 1.0
@@ -160,6 +160,9 @@ class CheckpointLog:
                     log._poison("a sync failed", error)
                     raise
                 log._read()
+        except DamagedLogError as error:
+            log._release()
+            raise error.of(path) from None
         except BaseException:
             log._release()
             raise
@@ -237,7 +240,7 @@ class CheckpointLog:
         if next(iter(scan), None) is not None:
             raise UsageError(
                 f"{self.path} exists: a load has begun here",
-                hint=f"To continue it: loader resume {self.path.parent}",
+                hint=f"To continue it: {command('resume', self.path.parent)}",
             )
         start = self._read_at(0, 3).rstrip(b"\0")
         if scan.torn and not (MARKER_BYTES + bytes([FrameType.HEAD])).startswith(start):
@@ -279,7 +282,7 @@ class CheckpointLog:
             scan = Scan(lambda offset, size: self._filesystem.read(descriptor, offset, size))
             for _, entry in scan:
                 if isinstance(entry, Head) and entry != self.ledger.head:
-                    raise DamagedLogError(f"{side.name} belongs to another load")
+                    raise DamagedLogError(f"{side.name} belongs to another load", load_dir=self.path.parent)
                 rest = still_open(entry, self.ledger) if isinstance(entry, Answer) else None
                 if rest is not None:
                     self._write(rest)
@@ -350,7 +353,7 @@ class CheckpointLog:
             raise DiskError(
                 f"no room for the checkpoint log {self.path}",
                 why=f"{error.strerror or error}: {wanted - start:,} more bytes are needed to go on",
-                hint=f"Free some disk space, then: loader resume {self.path.parent}",
+                hint=f"{remedy(error, 'Free some disk space')}, then: {command('resume', self.path.parent)}",
             ) from error
         self._allocated = wanted
 
@@ -446,7 +449,7 @@ class CheckpointLog:
                 f"the checkpoint log {self.path} can no longer be written",
                 why=f"{what}: {error.strerror or error}\n"
                 "Nothing new is sent; answers on their way are kept in a file beside the log",
-                hint=f"Look after the disk, then: loader resume {self.path.parent}",
+                hint=f"{remedy(error, 'Look after the disk')}, then: {command('resume', self.path.parent)}",
             )
             self.poisoned.__cause__ = error
             # At once, not with the first answer: it tells the next opening that this log's absences prove
@@ -509,5 +512,6 @@ def _disk(what: str) -> Iterator[None]:
         raise DiskError(
             what,
             why=str(error.strerror or error),
-            hint="Look after the disk and its permissions, then run the same command again",
+            hint=f"{remedy(error, 'Look after the disk and its permissions')}, then run the same command"
+            " again",
         ) from error

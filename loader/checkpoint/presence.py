@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from loader.errors import DiskError
+from loader.errors import DiskError, command
 
 COPY_BYTES = 1024 * 1024
 RESCUED_SUFFIX = ".rescued-"
@@ -148,9 +148,9 @@ def _quoted(path: Path) -> str:
 
 
 def _moved(path: Path, place: Path) -> DiskError:
-    hint = f"loader resume {_quoted(place.parent)}"
+    hint = f"{command('resume', place.parent)}"
     if place.name != path.name:
-        hint = f"mv {_quoted(place)} {_quoted(path)}\nloader resume {_quoted(path.parent)}"
+        hint = f"mv {_quoted(place)} {_quoted(path)}\n{command('resume', path.parent)}"
     return DiskError(
         f"the checkpoint log {path} was moved during the load",
         why=f"It is {place} now.\n{_STOPPED}",
@@ -163,7 +163,7 @@ def _saved(path: Path, place: Path) -> DiskError:
         return DiskError(
             f"the checkpoint log {path} was deleted during the load",
             why=f"All that it said has been put back under its name.\n{_STOPPED}",
-            hint=f"See to it that nobody deletes it, then: loader resume {_quoted(path.parent)}",
+            hint=f"See to it that nobody deletes it, then: {command('resume', path.parent)}",
         )
     replaced = os.path.lexists(path)
     happened = "another file has its name" if replaced else f"{path.parent} cannot be made again"
@@ -172,7 +172,7 @@ def _saved(path: Path, place: Path) -> DiskError:
         f"the checkpoint log {path} was {'replaced' if replaced else 'deleted'} during the load",
         why=f"All that it said has been written to {place}, for {happened}.\n{_STOPPED}",
         hint="It is the only record of what was sent. To go on with it:\n"
-        f"{aside}mv {_quoted(place)} {_quoted(path)}\nloader resume {_quoted(path.parent)}",
+        f"{aside}mv {_quoted(place)} {_quoted(path)}\n{command('resume', path.parent)}",
     )
 
 

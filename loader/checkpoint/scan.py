@@ -220,14 +220,24 @@ def scan(path: Path) -> Iterator[tuple[int, Entry]]:
         FileNotFoundError: there is none.
     """
     with opened(path) as read_at:
-        yield from Scan(read_at)
+        try:
+            yield from Scan(read_at)
+        except DamagedLogError as error:
+            raise error.of(path) from None
 
 
 def fold(path: Path) -> Ledger:
-    """What the log at `path` adds up to, as of its last frame."""
+    """What the log at `path` adds up to, as of its last frame.
+
+    Raises:
+        DamagedLogError, NewerLoaderError, FileNotFoundError: as `scan` does.
+    """
     ledger = Ledger()
     for offset, entry in scan(path):
-        ledger.apply(entry, offset=offset)
+        try:
+            ledger.apply(entry, offset=offset)
+        except DamagedLogError as error:
+            raise error.of(path) from None
     return ledger
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from loader.cli.credentials_flag import credentials_if_any
 from loader.cli.screen import color_wanted, give, show, width
-from loader.errors import ExitCode
+from loader.errors import ExitCode, command
 from loader.forecast import LATENCY_S
 from loader.report import checks
 from loader.report.display import display
@@ -84,5 +84,5 @@ def _screen(checked: object, settings: LoadSettings, code: ExitCode) -> list[str
 def _next(invalid: int, settings: LoadSettings) -> str:
     where, module = settings.input, settings.target.module
     if invalid:
-        return f"Mend those lines, then: loader check {where} --module {module}"
-    return f"To load them: loader load {where} --module {module}"
+        return f"Mend those lines, then: {command('check', where, '--module', module)}"
+    return f"To load them: {command('load', where, '--module', module)}"

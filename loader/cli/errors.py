@@ -15,7 +15,9 @@ from loader.report.text import printable
 
 WIDTH = 98
 LINES_MAX = 16
-_COMMAND = re.compile(r"\bloader [a-z]+ \S+")
+_WORD = r"(?:'[^']*'|[^\s'])+"
+_FLAG = rf" --?[a-z][a-z-]*(?: (?=[A-Za-z0-9/']){_WORD})?"
+_COMMAND = re.compile(rf"(?:\.\.\. \| )?\bloader [a-z]+ {_WORD}(?:{_FLAG})*|^(?:mv|jq) .+")
 _UNBROKEN = "\0"
 
 
@@ -51,7 +53,8 @@ def screen(what: str, *, why: str = "", hint: str = "") -> list[str]:
 
 
 def _wrapped(line: str, *, first: str = "  ") -> list[str]:
-    # A command is there to be copied: its line breaks before it, not inside it.
+    # A command is there to be copied, and so is a path: a line breaks before it, not inside it. A terminal
+    # with fewer columns puts no line end into what is copied.
     held = _COMMAND.sub(lambda command: command.group().replace(" ", _UNBROKEN), printable(line))
     parts = textwrap.wrap(
         held,
@@ -59,9 +62,18 @@ def _wrapped(line: str, *, first: str = "  ") -> list[str]:
         initial_indent=first,
         subsequent_indent="  ",
         break_on_hyphens=False,
-        break_long_words=True,
+        break_long_words=False,
     )
-    return [part.replace(_UNBROKEN, " ") for part in parts]
+    return [piece.replace(_UNBROKEN, " ") for part in parts for piece in _cut(part)]
+
+
+def _cut(part: str) -> list[str]:
+    """A long word that is neither a path nor a command, such as what a server says without a space."""
+    if len(part) <= WIDTH or "/" in part or _UNBROKEN in part:
+        return [part]
+    return textwrap.wrap(
+        part, WIDTH, initial_indent=part[: len(part) - len(part.lstrip())], subsequent_indent="  "
+    )
 
 
 def _defect(error: BaseException) -> list[str]:

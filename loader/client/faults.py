@@ -6,6 +6,7 @@ The order of the rows matters: a ClientConnectorError is a ClientOSError, a Sock
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 from typing import Final
@@ -80,4 +81,8 @@ def _cause_of(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorDNSError) or isinstance(error.__cause__, socket.gaierror):
         return "the host name cannot be resolved"
     number = getattr(error, "errno", None)
-    return os.strerror(number) if isinstance(number, int) and number > 0 else ""
+    words = os.strerror(number) if isinstance(number, int) and number > 0 else ""
+    if number in (errno.EMFILE, errno.ENFILE):
+        # On this machine, not on the way or at the other end: patience alone does not help.
+        return f"{words} on this machine: raise the limit, ulimit -n 4096"
+    return words

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Self
 
 import msgspec
 
-from loader.errors import DiskError
+from loader.errors import DiskError, command
 from loader.outcomes import Outcome, RecordOutcome
 from loader.report.summary import Summary, to_json
 from loader.source.lookup import Lookup
@@ -77,7 +77,7 @@ def write_exports(load_dir: Path, summary: Summary, outcomes: Iterable[RecordOut
         raise DiskError(
             f"cannot write the reports of this load into {load_dir}",
             why=str(error),
-            hint=f"The checkpoint log holds every outcome: loader results {load_dir}",
+            hint=f"The checkpoint log holds every outcome: {command('results', load_dir)}",
         ) from error
     return missing
 

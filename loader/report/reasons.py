@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
+from loader.errors import command
 from loader.report import text
 from loader.report.export import REASONS
 
@@ -31,9 +33,9 @@ def examples(load_dir: Path, *, width: int) -> list[str]:
         subject = " ".join(part for part in (one.code, one.field) if part)
         lines.append(f"  {text.printable(subject)}, for example line {one.line:,}")
         lines += _wrapped(f"why: {text.printable(one.message)}", width)
-        lines += _wrapped(f"what to do: {one.what_to_do.replace('DIR', str(load_dir))}", width)
+        lines += _wrapped(f"what to do: {one.what_to_do.replace('DIR', shlex.quote(str(load_dir)))}", width)
     if len(found) > KINDS_MAX:
-        lines.append(f"  every other one: loader results {text.printable(str(load_dir))} --failed")
+        lines.append(f"  every other one: {text.printable(command('results', load_dir))} --failed")
     return ["", *lines] if lines else []
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from loader.checkpoint.ledger import Tally
-from loader.errors import ExitCode
+from loader.errors import ExitCode, command
 from loader.outcomes import ErrorCount, Outcome
 from loader.report import text
 
@@ -253,14 +253,21 @@ def _absent(summary: Summary) -> list[str]:
 
 def _files(summary: Summary, load_dir: str) -> list[str]:
     outcomes, place = summary.outcomes, text.printable(load_dir.rstrip("/"))
+    retry, resolve = (text.printable(command(name, load_dir.rstrip("/"))) for name in ("retry", "resolve"))
+    stopped = not summary.complete and not _at_its_end(summary)
     lines = []
     if outcomes.rejected + outcomes.invalid:
         again = f"fix, then: loader load that-file --module {text.printable(summary.module)}"
+        or_else = f"or, with the same target, key and options: {retry}"
+        if not summary.complete:
+            # Before its end a load may refuse more, and writes the file anew.
+            again, or_else = "it may still grow", f"when the load is finished, fix, then: {retry}"
         lines.append(f"  rejected   {place}/rejected.ndjson   {again}")
-        lines.append(f"             or, with the same target, key and options: loader retry {place}")
+        lines.append(f"             {or_else}")
         lines.append(f"  reasons    {place}/rejected-reasons.ndjson")
     if outcomes.duplicate:
         lines.append(f"  duplicate  field and record of each: loader results {place} --outcome duplicate")
     if outcomes.in_doubt:
-        lines.append(f"  in doubt   {place}/in-doubt.ndjson   look them up, then: loader resolve {place}")
+        how = "go on first; what is left then:" if stopped else "look them up, then:"
+        lines.append(f"  in doubt   {place}/in-doubt.ndjson   {how} {resolve}")
     return lines

@@ -89,7 +89,7 @@ def cut(text: str, width: int) -> str:
 
 def name_of(path: str) -> str:
     """The last part of a path, fit for a screen."""
-    return printable(path.rstrip("/").rpartition("/")[2] or path)
+    return "stdin" if path == "-" else printable(path.rstrip("/").rpartition("/")[2] or path)
 
 
 def packed(items: list[str], *, width: int, lines_max: int) -> list[str]:

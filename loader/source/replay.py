@@ -6,7 +6,6 @@ sent on the strength of a span that was not compared.
 
 from __future__ import annotations
 
-import shlex
 import zlib
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 
@@ -26,7 +25,7 @@ class Recall(msgspec.Struct, frozen=True, gc=False):
 
 
 def replay(
-    stream: InputStream, recalls: Iterable[Recall] | AsyncIterable[Recall], *, module: str
+    stream: InputStream, recalls: Iterable[Recall] | AsyncIterable[Recall], *, anew: str
 ) -> AsyncIterator[tuple[Span, bytes]]:
     """The bytes of each wanted span, in order; all spans given are compared.
 
@@ -34,10 +33,12 @@ def replay(
     not seekable has to be given every span from its start, or what lies between goes by uncompared. After the
     last span the stream stands exactly at its end.
 
+    `anew` is what to type to load the input from its start.
+
     Raises:
         InputChangedError: a span has another checksum, or the input ends before it does.
     """
-    return Comparison(stream, module=module).wanted(recalls)
+    return Comparison(stream, anew=anew).wanted(recalls)
 
 
 def records_of(raw: bytes, span: Span, lines: Sequence[int]) -> list[bytes]:
@@ -51,11 +52,11 @@ def records_of(raw: bytes, span: Span, lines: Sequence[int]) -> list[bytes]:
 class Comparison:
     """Where the comparison stands in the stream, and what it saw last."""
 
-    def __init__(self, stream: InputStream, *, module: str) -> None:
+    def __init__(self, stream: InputStream, *, anew: str) -> None:
         self.last_byte = b""
         """Of the last span; nothing where there was none."""
         self._stream = stream
-        self._module = module
+        self._anew = anew
         self._at = -1 if stream.seekable else 0
         self._rest = memoryview(b"")
         """Bytes that were read and not yet compared."""
@@ -116,15 +117,13 @@ class Comparison:
 
     def _changed(self, span: Span, why: str) -> InputChangedError:
         name = self._stream.name
-        shown = "stdin" if name == STDIN else name
+        shown, what = ("stdin", "input") if name == STDIN else (name, "file")
         place = f"{shown}, line {span.first_line:,} (bytes {span.start:,}-{span.stop:,})"
-        command = f"loader load {shlex.quote(name)} --module {self._module} --new"
-        if name == STDIN:
-            command += " --load-dir DIR"
+        back = "Pipe in the bytes that the load began with. " if name == STDIN else ""
         return InputChangedError(
             "the input changed since this load began",
             why=f"{place}: {why}",
-            hint=f"Nothing was sent. To load the new file from its start: {command}",
+            hint=f"Nothing was sent. {back}To load the new {what} from its start: {self._anew}",
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 
@@ -10,7 +11,15 @@ import click
 import pytest
 
 from loader.cli import errors, main
-from loader.errors import CredentialsError, DiskError, ExitCode, InputChangedError, LockedError, UsageError
+from loader.errors import (
+    CredentialsError,
+    DiskError,
+    ExitCode,
+    InputChangedError,
+    LockedError,
+    UsageError,
+    command,
+)
 from tests.cli.conftest import ROOT, Run
 
 
@@ -36,6 +45,31 @@ def test_a_command_to_copy_stands_on_one_line(length: int, capsys: pytest.Captur
     assert any(f"loader resume {load}," in line for line in said), said
     assert any(f"loader resolve {load}" in line for line in said), said
     assert max(map(len, said)) <= errors.WIDTH
+
+
+@pytest.mark.parametrize("length", [30, 60, 90, 200])
+@pytest.mark.parametrize("place", ["/data/{}", "/data/of the night/{}"])
+def test_a_command_is_whole_with_its_flags_however_long_and_can_be_typed(
+    length: int, place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = place.format("n" * length)
+    typed = f"{command('load', path, '--module', 'Leads', '--load-dir', path)} --new"
+    assert shlex.split(typed) == ["loader", "load", path, "--module", "Leads", "--load-dir", path, "--new"]
+    errors.tell(UsageError("x", why=f"{path} shrank", hint=f"Put it back. To load the new file: {typed}"))
+    said = capsys.readouterr().err.splitlines()
+    assert any(line.endswith(typed) for line in said), said
+
+
+@pytest.mark.parametrize("length", [50, 100, 300])
+def test_a_path_is_not_broken_and_words_of_a_server_are(
+    length: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = "/" + "p" * length
+    errors.tell(DiskError(f"{path} cannot be opened", why="w" * 450, hint=f"mv {path} {path}.other"))
+    said = capsys.readouterr().err.splitlines()
+    assert any(path in line for line in said)
+    assert f"  mv {path} {path}.other" in said
+    assert max(len(line) for line in said if "w" * 40 in line) <= errors.WIDTH
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def test_open_files_that_run_out_in_the_middle_lose_nothing(tmp_path: Path, seed
             resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (3, hard))
             process.wait(timeout=60)
         stopped = desk.said(process).ended(7, 9)
-        says_what_to_do(stopped, "Too many open files", "again")
+        says_what_to_do(stopped, "Too many open files", "ulimit -n 4096", "again")
         ends_with_everything_once(desk)
 
 
@@ -130,7 +130,7 @@ def test_a_log_that_cannot_be_allocated_stops_the_load_before_the_first_record(
     desk = desk_at(tmp_path, crm)
     finished = desk.run(desk.load_command(), program=limited("-f", str(blocks))).ended(9)
     if blocks > 1:  # else what it says does not fit either: the limit counts for its stderr too
-        says_what_to_do(finished, "no room for the checkpoint log", "File too large", "loader resume /")
+        says_what_to_do(finished, "no room for the checkpoint log", "ulimit -f unlimited", "loader resume /")
     nothing_was_sent(crm)
     ends_with_everything_once(desk)
 

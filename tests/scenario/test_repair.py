@@ -54,10 +54,11 @@ def stops_at_the_damage(desk: Desk) -> None:
     """Each command that reads the log says where it is damaged and what to type; nothing is sent."""
     calls = desk.crm.database.calls
     load_dir = str(desk.load_dir)
-    for command in (desk.load_command(), ["resume", load_dir], ["status", load_dir], ["results", load_dir]):
+    others = ([name, load_dir] for name in ("resume", "status", "results", "resolve", "retry"))
+    for command in (desk.load_command(), *others):
         said = desk.run(command).ended(9)
         assert "is damaged at byte" in said.said
-        assert "loader repair" in said.said
+        assert f"loader repair {load_dir}" in said.said
     assert desk.crm.database.calls == calls
 
 

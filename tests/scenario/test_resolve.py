@@ -36,6 +36,17 @@ def written(lines: list[int]) -> str:
     return ",".join(map(str, lines))
 
 
+def test_where_nothing_is_in_doubt_resolve_says_so_and_changes_nothing(tmp_path: Path) -> None:
+    with sandbox(tmp_path) as crm:
+        desk = Desk(tmp_path, crm, write_leads(tmp_path / "leads.ndjson", 50, SEED), FLAGS)
+        desk.load().ended(0, 3)
+        before = (desk.load_dir / "checkpoint.log").read_bytes()
+        for more in ([], ["--key", "Email"], ["--as", "applied"]):
+            told = desk.run(["resolve", str(desk.load_dir), *more]).ended(0, 3)
+            assert "is in doubt; nothing was sent or changed" in told.said
+        assert (desk.load_dir / "checkpoint.log").read_bytes() == before
+
+
 def test_by_a_persons_word_each_record_is_there_once(tmp_path: Path) -> None:
     with sandbox(tmp_path, *LOSSES) as crm:
         desk = desk_at(tmp_path, crm)

@@ -16,6 +16,7 @@ from loader.checkpoint.log import CheckpointLog, Opening
 from loader.checkpoint.recorder import Recorder
 from loader.errors import InputChangedError
 from loader.events import Event
+from loader.growth import how_to_start_over
 from loader.outcomes import Outcome, RecordOutcome, Settlement
 from loader.records import Attempt, Batch, Window
 from loader.settings import LoadSettings, Target
@@ -276,6 +277,32 @@ async def test_a_file_that_shrank_is_another_input(tmp_path: Path) -> None:
     assert "shrank" in raised.value.why
     assert "--new" in raised.value.hint
     desk.crash()
+
+
+@pytest.mark.parametrize(
+    ("input_name", "load_dir", "more", "typed"),
+    [
+        ("a.ndjson", "a.ndjson.load", {}, "loader load a.ndjson --module Leads --new"),
+        (
+            "my leads.ndjson",
+            "other",
+            {"key": "Email"},
+            "loader load 'my leads.ndjson' --module Leads --key Email --load-dir other --new",
+        ),
+        (
+            "-",
+            "a.load",
+            {"stamp": "Mark__c"},
+            "... | loader load - --module Leads --stamp Mark__c --load-dir a.load --new",
+        ),
+    ],
+)
+def test_to_start_over_is_typed_with_the_directory_and_the_key_of_the_load(
+    input_name: str, load_dir: str, more: dict[str, str], typed: str
+) -> None:
+    target = Target("Leads", "https://crm.example", "https://accounts.example")
+    settings = LoadSettings(input=input_name, load_dir=Path(load_dir), target=target, **more)  # type: ignore[arg-type]
+    assert how_to_start_over(settings) == typed
 
 
 async def test_a_file_that_grew_is_refused_with_the_flag_that_takes_it(tmp_path: Path) -> None:

@@ -62,6 +62,23 @@ def test_the_closing_screen_names_the_report_last() -> None:
     assert lines[:-1] == report.render(summary_of(MIGRATION), load_dir="d")
 
 
+def test_a_load_that_is_not_finished_does_not_ask_for_a_retry_yet() -> None:
+    counted = tally(inserted=80, rejected=5, in_doubt=10, pending=5)
+    stopped = summary_of(counted, complete=False, stopped_by=ExitCode.NOT_NOW)
+    said = report.render(stopped, load_dir="my leads.load")
+    assert said[-4:] == [
+        "  rejected   my leads.load/rejected.ndjson   it may still grow",
+        "             when the load is finished, fix, then: loader retry 'my leads.load'",
+        "  reasons    my leads.load/rejected-reasons.ndjson",
+        "  in doubt   my leads.load/in-doubt.ndjson   go on first; what is left then:"
+        " loader resolve 'my leads.load'",
+    ]
+    counted = tally(inserted=80, rejected=5, in_doubt=10)
+    ended = report.render(summary_of(counted, complete=False), load_dir="leads.load")
+    assert "when the load is finished" in ended[-3]
+    assert ended[-1].endswith("look them up, then: loader resolve leads.load")
+
+
 def test_a_stopped_load_shows_what_is_pending_and_in_doubt() -> None:
     stopped = summary_of(
         tally(inserted=80, in_doubt=15, pending=5, blank=1, errors=()),

@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 from loader import directory, recall
+from loader.aftermath import summary_of
 from loader.checkpoint.log import Opening
 from loader.checkpoint.recorder import Recorder
+from loader.errors import ExitCode, UsageError
 from loader.outcomes import Outcome, RecordOutcome, Settlement
 from loader.records import Attempt, Window
 from loader.report.export import REASONS, REJECTED, SUMMARY
+from loader.report.summary import to_json
 from loader.retrying import NothingLeft, retry_of
 from loader.settings import LoadSettings, Target
 from loader.source.batches import BatchCutter, Cut
@@ -62,6 +65,45 @@ async def test_what_the_last_retry_refused_is_not_sent_again_before_it_was_mende
     assert "was not mended" in found.why
     assert found.exit_code == 3
     assert str(load_dir / "retry-1" / REJECTED) in found.why
+
+
+async def unfinished_load(tmp_path: Path, *, input_name: str, exit_code: int) -> Path:
+    """A load whose only record is in doubt, as a run that ended with this exit code has left it."""
+    source = tmp_path / "leads.ndjson"
+    source.write_bytes(LINE)
+    load_dir = tmp_path / "of the night.load"
+    settings = LoadSettings(input=input_name or str(source), load_dir=load_dir, target=TARGET)
+    identity = recall.recorded(recall.identity_of(settings))
+    log = directory.create(settings, Opening(identity, 1000.0), organisation="org")
+    recorder = Recorder(log, lambda _: None)
+    splitter, cutter = LineSplitter(1000), BatchCutter(lambda _: (), Cut(records_max=1))
+    batches = [*cutter.feed(splitter.feed(LINE)), *cutter.feed(splitter.flush())]
+    await recorder.intend(Window(batches))
+    attempt = Attempt(1, 1, [1], [LINE])
+    recorder.sent(attempt, 2000.0)
+    recorder.doubt(attempt, [1], "no answer", held=True)
+    log.close()
+    left = summary_of(directory.fold_quietly(load_dir), settings, stopped_by=ExitCode(exit_code))
+    (load_dir / SUMMARY).write_bytes(to_json(left))
+    return load_dir
+
+
+@pytest.mark.parametrize(
+    ("input_name", "exit_code", "first"),
+    [
+        ("", ExitCode.IN_DOUBT, "Settle them first, by a key or by your word: loader resolve"),
+        ("", ExitCode.SIGTERM, "Finish it first: loader resume"),
+        ("-", ExitCode.SIGTERM, "Finish it first: pipe the same bytes into its `loader load` again"),
+    ],
+)
+async def test_a_load_that_is_not_at_its_end_is_told_what_to_do_first(
+    tmp_path: Path, input_name: str, exit_code: int, first: str
+) -> None:
+    load_dir = await unfinished_load(tmp_path, input_name=input_name, exit_code=exit_code)
+    with pytest.raises(UsageError) as raised:
+        await retry_of(load_dir)
+    assert raised.value.hint.startswith(first)
+    assert raised.value.hint.endswith(f"loader resolve '{load_dir}'")
 
 
 @pytest.mark.parametrize(

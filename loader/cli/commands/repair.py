@@ -11,7 +11,7 @@ import click
 
 from loader.cli.help import Command
 from loader.cli.screen import show
-from loader.errors import ExitCode
+from loader.errors import ExitCode, command
 from loader.report.text import plural
 from loader.settings import how_to_go_on
 
@@ -84,7 +84,8 @@ def _what_next(done: Repaired, settings: LoadSettings) -> Iterator[str]:
         yield f"It asks by {known} what became of the records in doubt, and settles them."
     else:
         yield "Without a key it cannot ask what became of the records in doubt: it loads the rest, and ends"
-        yield f"with exit 4 and those records in in-doubt.ndjson. Then: loader resolve {settings.load_dir}"
+        resolve = command("resolve", settings.load_dir)
+        yield f"with exit 4 and those records in in-doubt.ndjson. Then: {resolve}"
 
 
 def _inclusive(lines: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:

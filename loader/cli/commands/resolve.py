@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -16,8 +16,11 @@ from loader.cli.parameters import display_flags
 from loader.cli.running import report_in, run_load, write_report_too
 from loader.cli.screen import give, show, width
 from loader.cli.watching import Showing, Watching
-from loader.errors import UsageError
+from loader.errors import UsageError, command
 from loader.settings import LoadSettings, how_to_go_on
+
+if TYPE_CHECKING:
+    from loader.report.summary import Summary
 
 _LINES = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 
@@ -53,14 +56,23 @@ def resolve(
     sends them.
     """
     from loader.directory import recorded_settings  # noqa: PLC0415 - not for --help
+    from loader.report.summary import to_json  # noqa: PLC0415 - as above
 
     showing = Showing.of(display)
     settings = recorded_settings(load_dir)
+    if (nothing := _nothing_in_doubt(settings)) is not None:
+        if not (showing.quiet or showing.as_lines_of_json):
+            show([f"No record of {load_dir} is in doubt; nothing was sent or changed."])
+            show([f"To go on: {how_to_go_on(settings)}"] if nothing.outcomes.pending else [])
+        if showing.as_json:
+            give(to_json(nothing))
+        return nothing.exit_code
     if word is not None:
         chosen = None if lines is None else lines_of(lines)
         return _by_word(settings, showing, applied=word == "applied", lines=chosen)
     if lines is not None:
-        raise UsageError("--lines goes with --as", hint="loader resolve DIR --as not-applied --lines 5,7-9")
+        example = f"{command('resolve', load_dir)} --as not-applied --lines 5,7-9"
+        raise UsageError("--lines goes with --as", hint=example)
     settings = msgspec.structs.replace(
         settings, key=key or settings.key, key_unique=key_unique or settings.key_unique
     )
@@ -68,10 +80,28 @@ def resolve(
         raise UsageError(
             "this load has no key by which the CRM could be asked",
             why="nothing else tells one record from another",
-            hint=f"loader resolve {load_dir} --key FIELD, or look the records up and say --as applied or"
-            " --as not-applied",
+            hint=f"To ask by a field of the records: {command('resolve', load_dir)} --key FIELD\n"
+            f"Or look the records of {load_dir}/in-doubt.ndjson up, then one of:\n"
+            f"{command('resolve', load_dir)} --as applied\n{command('resolve', load_dir)} --as not-applied",
         )
     return run_load(settings, showing, only_doubts=True)
+
+
+def _nothing_in_doubt(settings: LoadSettings) -> Summary | None:
+    """Where the load stands, if it is certain that none of its records is in doubt.
+
+    Raises:
+        DiskError: the log cannot be read or believed.
+    """
+    from loader.directory import log_path  # noqa: PLC0415 - not for --help
+    from loader.standing import standing_of  # noqa: PLC0415 - as above
+
+    path = log_path(settings.load_dir)
+    if any(path.parent.glob(f"{path.name}.side-*")):
+        return None  # what a failed disk left is not read yet
+    standing = standing_of(settings.load_dir)
+    certain = standing.process is None and not standing.summary.outcomes.in_doubt
+    return standing.summary if certain else None
 
 
 def lines_of(text: str) -> tuple[tuple[int, int], ...]:

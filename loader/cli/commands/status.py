@@ -10,7 +10,7 @@ import click
 from loader.cli.help import Command
 from loader.cli.parameters import REPORT_FILE
 from loader.cli.screen import give, show, width
-from loader.errors import UsageError
+from loader.errors import UsageError, command
 from loader.settings import how_to_go_on
 
 
@@ -72,5 +72,5 @@ def only_load_in(directory: Path) -> Path:
         return found[0].relative_to(directory)
     if not found:
         raise UsageError("there is no load directory here", hint="loader status DIR")
-    names = "\n".join(f"loader status {path.name}" for path in found[:8])
+    names = "\n".join(command("status", path.name) for path in found[:8])
     raise UsageError(f"there are {len(found)} load directories here", hint=names)
