@@ -6,6 +6,7 @@ By id, and by key where an id alone does not decide. What the answers mean is de
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -21,6 +22,8 @@ from loader.wire.limits import COQL_IN_VALUES_MAX, IDS_PER_GET_MAX
 from loader.wire.messages import HttpReply, HttpRequest, NoReply, Reply
 from loader.wire.replies import ExistingRecord, Unreadable, read_existing
 from loader.wire.requests import find_by_values, get_by_ids
+
+_Item = TypeVar("_Item")
 
 TRIES_MAX = 20
 """Tries at one question while other calls pass; then the records that it is about are held."""
@@ -114,9 +117,13 @@ class CrmResolver:
         return _Held(found, complete)
 
     async def _held_under_keys(self, records: Sequence[bytes]) -> _Held:
-        """A key that is not unique may be borne by more records than one answer holds: ask for fewer keys."""
+        """A key that is not unique may be borne by more records than one answer holds: ask for fewer keys.
+
+        So too where the CRM gives a record that bears none of them as we compare. It has its own ways: accents,
+        zeros of a number, a column that may not be read; then nobody knows whether the key is absent.
+        """
         values = [self._reader.value(record) for record in records]
-        asked = list({fold(value): str(value).strip() for value in values if fold(value)}.values())
+        asked = list({fold(value): _asked(value) for value in values if fold(value)}.values())
         parts = batched(asked, COQL_IN_VALUES_MAX)
         found: list[ExistingRecord] = []
         unanswered: set[str] = set()
@@ -125,13 +132,18 @@ class CrmResolver:
             answer = await self._answer(
                 find_by_values(self._asker.module, self._asker.key, some, self._fields)
             )
-            if not isinstance(answer, Unreadable):
-                found += answer
-            elif answer.too_many and len(some) > 1:
+            unclear = answer.too_many if isinstance(answer, Unreadable) else self._strange(answer, some)
+            if unclear and len(some) > 1:
                 parts += batched(some, -(-len(some) // 2))
+            elif not isinstance(answer, Unreadable) and not unclear:
+                found += answer
             else:
                 unanswered.update(map(fold, some))
         return _Held(found, not unanswered, unanswered)
+
+    def _strange(self, answer: Sequence[ExistingRecord], some: Sequence[str | float]) -> bool:
+        keys = set(map(fold, some))
+        return any(fold(record.values.get(self._asker.key)) not in keys for record in answer)
 
     async def _answer(self, question: HttpRequest) -> Sequence[ExistingRecord] | Unreadable:
         """Unreadable: the API will not tell."""
@@ -169,7 +181,12 @@ def _both(one: _Held, other: _Held) -> _Held:
     )
 
 
-def batched(items: Sequence[str], size: int) -> list[Sequence[str]]:
+def _asked(value: object) -> str | float:
+    """A key as a query has it: a number as a number, for a field of numbers is not compared with a text."""
+    return value if isinstance(value, int | float) else str(value).strip()
+
+
+def batched(items: Sequence[_Item], size: int) -> list[Sequence[_Item]]:
     """The items in runs of up to `size`."""
     return [items[start : start + size] for start in range(0, len(items), size)]
 

@@ -19,6 +19,8 @@ def fold(value: object) -> str:
     """A key as it is compared: trimmed and case-folded; empty where there is no value."""
     if value is None or isinstance(value, bool | list | dict):
         return ""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # the CRM gives 7.0 back as 7
     return str(value).strip().casefold()
 
 

@@ -18,16 +18,18 @@ LIMIT_DEFAULT: Final = 200
 
 _QUOTED: Final = r"'(?:[^']|'')*'"
 """A quote inside a value is written twice (vendor's COQL questions and answers)."""
+_LITERAL: Final = rf"(?:{_QUOTED}|-?[0-9]+(?:\.[0-9]+)?)"
+"""Numbers go without quotes (COQL page)."""
 _NAME: Final = r"[A-Za-z_][A-Za-z0-9_]*"
 _QUERY: Final = re.compile(
     rf"\s*select\s+(?P<columns>{_NAME}(?:\s*,\s*{_NAME})*)"
     rf"\s+from\s+(?P<module>{_NAME})"
     rf"\s+where\s+\(?\s*(?P<field>{_NAME})"
-    rf"\s*(?:=\s*(?P<one>{_QUOTED})|in\s*\(\s*(?P<many>{_QUOTED}(?:\s*,\s*{_QUOTED})*)\s*\))\s*\)?"
+    rf"\s*(?:=\s*(?P<one>{_LITERAL})|in\s*\(\s*(?P<many>{_LITERAL}(?:\s*,\s*{_LITERAL})*)\s*\))\s*\)?"
     r"(?:\s+limit\s+(?P<limit>[0-9]{1,9}))?\s*",
     re.IGNORECASE,
 )
-_VALUE: Final = re.compile(_QUOTED)
+_VALUE: Final = re.compile(_LITERAL)
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -72,4 +74,4 @@ def parse_query(text: str) -> Query | QueryError:
 
 
 def _unquoted(word: str) -> str:
-    return word[1:-1].replace("''", "'")
+    return word[1:-1].replace("''", "'") if word.startswith("'") else word

@@ -62,16 +62,20 @@ def coql(query: str) -> HttpRequest:
     return HttpRequest("POST", f"{PATH_PREFIX}/coql", msgspec.json.encode({"select_query": query}), _JSON)
 
 
-def find_by_values(module: str, field: str, values: Sequence[str], fields: Iterable[str]) -> HttpRequest:
+def find_by_values(
+    module: str, field: str, values: Sequence[str | float], fields: Iterable[str]
+) -> HttpRequest:
     """The records whose `field` is one of up to `COQL_IN_VALUES_MAX` values; for `replies.read_existing`."""
     columns = ", ".join(dict.fromkeys(("id", *fields)))
-    among = ", ".join(map(_quoted, values))
+    among = ", ".join(map(_literal, values))
     return coql(
         f"select {columns} from {module} where {field} in ({among}) limit {COQL_ROWS_AT_ONE_CREDIT}"  # noqa: S608
     )
 
 
-def _quoted(value: str) -> str:
-    """A text literal; a quote inside a value is written twice (COQL questions and answers page)."""
+def _literal(value: str | float) -> str:
+    """A number as it is, or a text in quotes, a quote inside it written twice (COQL page, its questions)."""
+    if not isinstance(value, str):
+        return str(value)
     escaped = value.replace("'", "''")
     return f"'{escaped}'"

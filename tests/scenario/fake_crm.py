@@ -96,6 +96,8 @@ class FakeCrm:
         """The same for reads, as far as they can meet it."""
         self.rows_per_answer = 200
         """Of a read; what is beyond is `more_records`."""
+        self.shown_otherwise: dict[str, Any] = {}
+        """What a read gives in the place of what is stored."""
         self.locked: Counter[int] = Counter()
         """Line -> how often it still is RECORD_LOCKED."""
         self.refused: dict[int, str] = {}
@@ -282,13 +284,14 @@ class FakeCrm:
             field = re.search(r"where (\w+) in \(", query)
             assert field is not None
             wanted = {fold(one.replace("''", "'")) for one in re.findall(r"'((?:[^']|'')*)'", query)}
+            wanted |= {fold(float(one)) for one in re.findall(r"(?<=[(,])\s*(-?[\d.]+)(?=[,)])", query)}
             found = [row for row in self.rows.values() if fold(row.values.get(field[1])) in wanted]
         else:
             ids = parse_qs(urlsplit(request.path).query)["ids"][0].split(",")
             found = [self.rows[one] for one in ids if one in self.rows]
         if not found:
             return answer(204, "")
-        shown = [_shown(row) for row in found[: self.rows_per_answer]]
+        shown = [{**_shown(row), **self.shown_otherwise} for row in found[: self.rows_per_answer]]
         return answer(200, {"data": shown, "info": {"more_records": len(shown) < len(found)}})
 
 
@@ -499,11 +502,11 @@ class World:
             self.recorder.intend(batch.lines)
 
 
-def lead(line: int, *, email: str | None = "") -> Record:
+def lead(line: int, *, email: str | float | None = "") -> Record:
     """A record that knows its line; `email` None: it has none, empty: one of its own."""
     values = {"Line": line, "Last_Name": f"Name {line}"}
     if email is not None:
-        values["Email"] = email or f"lead{line}@example.com"
+        values["Email"] = f"lead{line}@example.com" if email == "" else email
     return values
 
 

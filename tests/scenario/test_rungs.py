@@ -178,6 +178,31 @@ def test_a_question_that_is_refused_leaves_its_records_held() -> None:
     assert world.recorder.outcomes() == {3: "inserted", 4: "inserted"}
 
 
+@pytest.mark.parametrize("shown", ["LÉAD1@example.com", None, 1.5])
+def test_a_record_that_the_crm_finds_under_a_key_which_we_cannot_see_on_it_is_not_called_absent(
+    shown: object,
+) -> None:
+    """It compares in its own ways, or hides the column: sent again, the record would be there twice."""
+    world = asking()
+    world.crm.plan.extend([Deed.LOSE_AFTER])
+    world.crm.shown_otherwise = {"Email": shown}
+    run(world, [leads(1, 3)])
+    assert sorted(world.recorder.held) == [1, 2, 3]
+    assert world.crm.inserts == [[1, 2, 3]]
+
+
+def test_a_key_that_is_a_number_is_asked_for_as_a_number() -> None:
+    """With quotes a field of numbers refuses the question; 7.0 comes back as 7 and is the same."""
+    crm = FakeCrm()
+    crm.put({"Email": 8}, by=THEM)
+    world = asking(crm)
+    crm.plan.extend([Deed.HALF])
+    numbers: list[float] = [7.0, 8, 9.5, -3]
+    run(world, [[lead(line, email=number) for line, number in enumerate(numbers, start=1)]])
+    require_once(world, 4)
+    assert crm.inserts == [[1, 2, 3, 4], [3, 4]]
+
+
 def test_a_record_without_a_key_is_held_while_its_neighbours_are_asked_about() -> None:
     world = asking()
     world.crm.plan.extend([Deed.LOSE_AFTER])

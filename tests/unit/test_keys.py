@@ -16,6 +16,8 @@ FOLDED = {
     "a letter that case-folds to two": ("STRASSE", fold("straße")),
     "a number": (7, "7"),
     "a number that is zero": (0, "0"),
+    "a number with a point that is whole": (7.0, "7"),
+    "a number that is not whole": (7.5, "7.5"),
     "nothing": (None, ""),
     "blanks": ("  ", ""),
     "a boolean": (True, ""),

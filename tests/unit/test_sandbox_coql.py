@@ -17,6 +17,10 @@ from loader.sandbox.coql import Query, QueryError, parse_query
             "select id\nfrom Leads  where (Email in( 'a' , 'b' ))",
             Query(("id",), "Leads", "Email", ("a", "b"), 200),
         ),
+        (
+            "select id from Leads where Number in (7, -2.50,'7')",
+            Query(("id",), "Leads", "Number", ("7", "-2.50", "7"), 200),
+        ),
         ("select id from Leads where Email = 'a'", Query(("id",), "Leads", "Email", ("a",), 200)),
         (
             "select id from Leads where City in ('L''Aquila')",

@@ -50,6 +50,11 @@ def test_a_value_with_a_quote_stays_inside_its_text() -> None:
     assert "in ('o''hara'') or (''1''=''1')" in query
 
 
+def test_a_number_is_asked_for_without_quotes() -> None:
+    request = requests.find_by_values("Leads", "Legacy_No", [7, -2.5, "7"], ["id"])
+    assert "in (7, -2.5, '7')" in json.loads(request.body or b"")["select_query"]
+
+
 def test_the_questions_before_a_load_are_reads() -> None:
     for request in (requests.current_user(), requests.organisation(), requests.modules()):
         assert (request.method, request.body) == ("GET", None)

@@ -519,6 +519,13 @@ WRONG_VERSIONS = (
         "        in_doubt=False,",
         RECALL,
     ),
+    WrongVersion(
+        "what the CRM finds under a key that we do not see on it counts as absent",
+        "delivery/asking.py",
+        "        return any(fold(record.values.get(self._asker.key)) not in keys for record in answer)",
+        "        return False",
+        RUNGS,
+    ),
     # --- pace and end ---
     WrongVersion(
         "after a push-back all go on at once",
