@@ -119,8 +119,8 @@ class CrmResolver:
     async def _held_under_keys(self, records: Sequence[bytes]) -> _Held:
         """A key that is not unique may be borne by more records than one answer holds: ask for fewer keys.
 
-        So too where the CRM gives a record that bears none of them as we compare. It has its own ways: accents,
-        zeros of a number, a column that may not be read; then nobody knows whether the key is absent.
+        So too where the CRM gives a record that bears none of them as we compare: it has its own ways with
+        accents, zeros and hidden columns, and nobody knows then whether the key is absent.
         """
         values = [self._reader.value(record) for record in records]
         asked = list({fold(value): _asked(value) for value in values if fold(value)}.values())

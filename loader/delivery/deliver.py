@@ -109,7 +109,8 @@ class Delivery:
         left = [_Turn(part) for part in self._parts(first)]
         while left:
             turn = left.pop()
-            left += await self._take(turn)
+            for one in await self._take(turn):
+                left.insert(0 if one.suspect else len(left), one)
 
     def _parts(self, attempt: Attempt) -> list[Attempt]:
         """Calls of one attempt. A batch that an older version cut may hold records that have to go alone."""
@@ -195,9 +196,9 @@ class Delivery:
             case Remedy.PAUSE_ALL:
                 return [msgspec.structs.replace(turn, attempt=attempt)]
             case Remedy.HALVE:
-                if verdict.code:  # without one (413) it is about this body's size, not about the load
-                    self._refusals.refused(attempt, verdict)
-                return await self._halve(turn, attempt, verdict)
+                # Without a code (413) it is about this body's size, not about the load.
+                unsure = bool(verdict.code) and self._refusals.refused(attempt, verdict)
+                return await self._halve(turn, attempt, verdict, unsure=unsure)
             case _:
                 await self._gate.rest(delay_s(tries, jitter=self._jitter()))
                 return [msgspec.structs.replace(turn, attempt=attempt, refusals=tries)]
@@ -210,8 +211,11 @@ class Delivery:
         await self._gate.rest(delay_s(locks, jitter=self._jitter()))
         return [msgspec.structs.replace(turn, attempt=attempt, locks=locks)]
 
-    async def _halve(self, turn: _Turn, attempt: Attempt, verdict: Verdict) -> list[_Turn]:
+    async def _halve(self, turn: _Turn, attempt: Attempt, verdict: Verdict, *, unsure: bool) -> list[_Turn]:
+        """`unsure`: nothing has passed yet that would show that it is the record's own doing."""
         if len(attempt.lines) == 1:
+            if unsure and not turn.suspect:
+                return [msgspec.structs.replace(turn, attempt=attempt, suspect=True)]
             await self._reject(attempt, verdict)
             return []
         middle = (len(attempt.lines) + 1) // 2
@@ -238,6 +242,8 @@ class _Turn(msgspec.Struct, frozen=True):
     refusals: int = 0
     renewals: int = 0
     locks: int = 0
+    suspect: bool = False
+    """One record, refused alone before any other of the load passed: its neighbours go first."""
 
 
 def _next(

@@ -1,7 +1,8 @@
 """Calls that the API refuses as a whole: is it one record's doing, or the load's?
 
 One batch that is refused is halved until the record that causes it is found. A refusal that a second batch
-meets, with no success between, concerns the load: halving every batch would find nothing and cost credits.
+meets, with no success between, concerns the load. But batches that are in flight together may each have a bad
+record, and nothing could pass between: so it is single records of two batches that have to meet it.
 """
 
 from __future__ import annotations
@@ -12,26 +13,34 @@ from loader.outcomes import Outcome, RecordOutcome, Settlement
 from loader.records import Attempt
 from loader.wire.codes import facts
 
+SINGLES_MAX = 4
+"""So many records, each by itself and not all of one batch, meet a refusal that concerns the load."""
+
 
 class RefusalWatch:
-    """Which refusal the load met last, and which batch met it."""
+    """Which refusals the load has met since a call passed, and which records met them alone."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, int] = {}
+        self._alone: dict[str, set[tuple[int, int]]] = {}
 
     def passed(self) -> None:
         """A call was answered record by record: what was refused before was that batch's own doing."""
-        self._seen.clear()
+        self._alone.clear()
 
-    def refused(self, attempt: Attempt, verdict: Verdict) -> None:
-        """Note a refusal.
+    def refused(self, attempt: Attempt, verdict: Verdict) -> bool:
+        """Note a refusal; true if the same was met before and nothing has passed since.
 
         Raises:
-            UsageError: another batch met the same one and nothing has passed since.
+            UsageError: records of two batches met it, each alone.
         """
-        first = self._seen.setdefault(verdict.code or verdict.reason, attempt.batch)
-        if first != attempt.batch:
+        kind = verdict.code or verdict.reason
+        again = kind in self._alone
+        alone = self._alone.setdefault(kind, set())
+        if len(attempt.lines) == 1:
+            alone.add((attempt.batch, attempt.lines[0]))
+        if len(alone) >= SINGLES_MAX and len({batch for batch, _ in alone}) > 1:
             raise stop_error(Stop.CONFIGURATION, verdict.reason, verdict.code)
+        return again
 
     def rejection(self, attempt: Attempt, verdict: Verdict) -> Settlement:
         """The outcome of records that are refused for good, each by itself."""

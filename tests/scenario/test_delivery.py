@@ -431,12 +431,28 @@ def test_each_batch_s_own_poison_record_is_found_where_calls_pass_between() -> N
     assert len(world.recorder.final) == 12
 
 
+@pytest.mark.parametrize("size", [2, 8, 100])
+@pytest.mark.parametrize("places", [(1, 1), (1, 2), (2, 2), (1, 1, 1)])
+def test_batches_in_flight_together_may_each_have_a_poison_record_at_the_very_start(
+    size: int, places: tuple[int, ...]
+) -> None:
+    """Nothing has passed when the second refusal comes, and on a resume it would be the same again."""
+    world = World(FakeCrm(), concurrency=len(places))
+    world.crm.poison = {number * size + place for number, place in enumerate(places)}
+    run(world, [leads(number * size + 1, size) for number in range(len(places))])
+    assert world.pipeline.error is None
+    rejected = [line for line, one in world.recorder.final.items() if one.outcome is Outcome.REJECTED]
+    assert set(rejected) == world.crm.poison
+    assert len(world.recorder.final) == size * len(places)
+
+
 def test_the_same_refusal_of_a_second_batch_with_no_success_between_concerns_the_load() -> None:
     world = World(FakeCrm())
     world.crm.refusal = (400, "INVALID_DATA")
     run(world, [leads(first, 4) for first in range(1, 41, 4)])
     assert isinstance(world.pipeline.error, UsageError)
     assert world.recorder.final == {}, "no record is rejected for what concerns the load"
+    assert len(world.crm.inserts) <= 10 * 3, "no batch that was not in flight is tried"
 
 
 def test_a_body_that_is_too_large_is_halved_however_many_batches_meet_it() -> None:

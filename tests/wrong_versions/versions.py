@@ -526,6 +526,13 @@ WRONG_VERSIONS = (
         "        return False",
         RUNGS,
     ),
+    WrongVersion(
+        "a refusal of two batches in flight concerns the load whatever would pass",
+        "delivery/refusals.py",
+        "        if len(alone) >= SINGLES_MAX and len({batch for batch, _ in alone}) > 1:",
+        "        if len(attempt.lines) > 1 and again:",
+        LOOP,
+    ),
     # --- pace and end ---
     WrongVersion(
         "after a push-back all go on at once",
