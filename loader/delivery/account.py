@@ -61,6 +61,10 @@ class Account:
         self._recorder.doubt(attempt, lines, reason, held=False)
         self._observe(BatchInDoubt(attempt.batch, attempt.number, len(lines), reason))
 
+    def found_in_doubt(self, attempt: Attempt, reason: str) -> None:
+        """The log says so already; whoever watches has to know what the load is waiting for."""
+        self._observe(BatchInDoubt(attempt.batch, attempt.number - 1, len(attempt.lines), reason))
+
     def held(self, attempt: Attempt, lines: Sequence[int], reason: str) -> None:
         """Records may have been applied, and only a person can say."""
         self._recorder.doubt(attempt, lines, reason, held=True)

@@ -33,6 +33,8 @@ LOCKED_TRIES_MAX = 5
 NOT_APPLIED_TRIES_MAX = 30
 """Tries at a batch that is refused again and again while other calls pass."""
 
+LEFT_IN_DOUBT = "it was not settled when the loader stopped"
+
 
 class Transport(Protocol):
     """Carries a request; says what came of it as a value."""
@@ -105,7 +107,8 @@ class Delivery:
     async def _carry(self, first: Attempt) -> None:
         """Turn by turn, until nothing of the attempt is left."""
         if first.in_doubt:
-            first = await self._doubts.settle(first, "it was not settled when the loader stopped")
+            self._account.found_in_doubt(first, LEFT_IN_DOUBT)
+            first = await self._doubts.settle(first, LEFT_IN_DOUBT)
         left = [_Turn(part) for part in self._parts(first)]
         while left:
             turn = left.pop()

@@ -235,6 +235,9 @@ def _require_lines(stream: InputStream, fd: int) -> None:
 
 def _require_no_array(content: bytes, name: str) -> None:
     """Refuse an input that begins as an array of objects does: hardly a line of it would be a record."""
+    first, newline, others = content.removeprefix(BOM).lstrip().partition(b"\n")
+    if newline and first.rstrip().endswith(b"]") and others.lstrip()[:1] == b"{":
+        return  # one bad line among records, as rejected.ndjson may begin with: it is refused by itself
     beginning = content[:_BEGINNING_BYTES].removeprefix(BOM).lstrip()
     if beginning[:1] == b"[" and beginning[1:].lstrip()[:1] == b"{":
         lines = "jq -c '.[]'" if name == STDIN else f"jq -c '.[]' {name}"

@@ -20,6 +20,7 @@ from loader.events import GatePaused, GateReopened, ServiceUnreachable
 from loader.outcomes import Outcome
 from loader.pipeline import RESTING_MAX
 from loader.records import Attempt, Window
+from loader.report.progress import Progress
 from loader.throttle.gate import Gate
 from loader.wire.messages import HttpRequest, Reply
 from loader.wire.options import InsertOptions
@@ -286,15 +287,27 @@ def test_what_an_earlier_run_left_in_doubt_rests_before_it_is_sent_again() -> No
     world = World(FakeCrm(unique="Email"), key="Email")
     crm = world.crm
 
+    shown: list[int] = []
+
+    def look(_: Sequence[int]) -> None:
+        seen = Progress(concurrency=1)
+        for event in world.events:
+            seen.apply(event)
+        shown.append(seen.in_doubt)
+
+    crm.before_insert = look
+
     async def main() -> None:
         crm.put(lead(1), by=US, age_s=5)
         await world.load([], first=[attempt_of(leads(1, 2), in_doubt=True, since=EPOCH_S - 6)])
         assert anyio.current_time() >= 30
+        look(())
 
     virtual_time.run(main)
     require_all_inserted(world, 2)
     assert world.recorder.final[1].recovered
     assert not world.recorder.final[2].recovered
+    assert shown == [2, 0], "the screen does not show what the load is waiting for"
 
 
 def test_what_an_earlier_run_left_in_doubt_is_held_unsent_where_no_key_can_tell() -> None:

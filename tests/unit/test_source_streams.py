@@ -392,3 +392,25 @@ async def test_bytes_that_another_reader_took_are_waited_for_again(monkeypatch: 
         os.write(write_fd, b"ours\n")
         assert await stream.read() == b"ours\n"
         assert taken == [b"theirs\n"]
+
+
+@pytest.mark.parametrize("bad", [b'[{"Last_Name":"a"}]\n', b'\xef\xbb\xbf\n[{"a":[1]}] \r\n\n'])
+async def test_a_bad_first_line_among_records_is_no_array(tmp_path: Path, bad: bytes) -> None:
+    """As rejected.ndjson may begin: the line is refused by itself, and its neighbours are loaded."""
+    path = tmp_path / "rejected.ndjson"
+    path.write_bytes(bad + b'{"Last_Name":"b"}\n')
+    async with await open_input(str(path)) as stream:
+        assert (await stream.read()).endswith(b'{"Last_Name":"b"}\n')
+
+
+@pytest.mark.parametrize(
+    "array", [b'[{"a":1}]\n', b'[{"a":1}]\n[{"a":2}]\n', b'[\n{"a":1}\n]', b'[{"a":[1]\n},\n{"a":2}]']
+)
+async def test_lines_that_are_all_arrays_and_one_array_on_many_lines_are_refused(
+    tmp_path: Path, array: bytes
+) -> None:
+    path = tmp_path / "leads.ndjson"
+    path.write_bytes(array)
+    with pytest.raises(UsageError, match="JSON array"):
+        async with await open_input(str(path)) as stream:
+            await stream.read()
