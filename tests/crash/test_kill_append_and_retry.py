@@ -24,6 +24,11 @@ def grow(desk: Desk) -> None:
             stream.write(lead(number, random_) + b"\n")
 
 
+SOON, SLOWLY = "150ms", "700ms"
+"""Latencies. At the first, the four calls in flight are all that leave before a kill that comes a little late; at
+the second, before one at an early moment (0.8 s), however fast the machine is. There are 20 batches."""
+
+
 def kill_after_batches(desk: Desk, killer: Killer, command: list[str], *, batches_max: int) -> None:
     database = desk.crm.database
     aim = database.insert_calls + killer.random.randint(1, batches_max)
@@ -34,16 +39,16 @@ def kill_after_batches(desk: Desk, killer: Killer, command: list[str], *, batche
 @pytest.mark.timeout(120)
 def test_what_was_appended_is_there_once_after_kills_and_append_is_said_only_once(tmp_path: Path) -> None:
     killer = Killer(SEED)
-    with sandbox(tmp_path, "--unique", "Leads.Email", "--latency", "20ms", "--seed", str(SEED)) as crm:
+    with sandbox(tmp_path, "--unique", "Leads.Email", "--latency", SOON, "--seed", str(SEED)) as crm:
         desk = Desk(tmp_path, crm, write_leads(tmp_path / "leads.ndjson", COUNT, SEED), KEYED)
         desk.load().ended(0)
         grow(desk)
         watch = Watch(desk.input, crm.database)
-        kill_after_batches(desk, killer, [*desk.load_command(), "--append"], batches_max=6)
+        kill_after_batches(desk, killer, [*desk.load_command(), "--append"], batches_max=3)
         for _ in range(3):
             watch.look(desk.results())
             # The log has seen the grown input: nobody has to say it once more.
-            kill_after_batches(desk, killer, desk.resume_command(), batches_max=6)
+            kill_after_batches(desk, killer, desk.resume_command(), batches_max=3)
         watch.look(desk.results())
         desk.resume().ended(0)
         assert desk.judge() == {"inserted": COUNT + MORE}
@@ -55,7 +60,7 @@ def test_a_kill_at_the_very_beginning_of_an_append_leaves_a_load_that_goes_on(tm
     """Before its OPEN the load is as it was, finished; from its OPEN on, it goes on without `--append`."""
     killer = Killer(SEED)
     answers = set()
-    with sandbox(tmp_path, "--unique", "Leads.Email", "--latency", "20ms", "--seed", str(SEED)) as crm:
+    with sandbox(tmp_path, "--unique", "Leads.Email", "--latency", SLOWLY, "--seed", str(SEED)) as crm:
         desk = Desk(tmp_path, crm, write_leads(tmp_path / "leads.ndjson", COUNT, SEED), KEYED)
         desk.load().ended(0)
         grow(desk)
@@ -72,7 +77,7 @@ def test_a_kill_at_the_very_beginning_of_an_append_leaves_a_load_that_goes_on(tm
 @pytest.mark.timeout(120)
 def test_resolve_takes_the_grown_input_of_a_killed_append_as_the_load_did(tmp_path: Path) -> None:
     killer = Killer(SEED)
-    with sandbox(tmp_path, "--unique", "Leads.Email", "--latency", "100ms", "--seed", str(SEED)) as crm:
+    with sandbox(tmp_path, "--unique", "Leads.Email", "--latency", "300ms", "--seed", str(SEED)) as crm:
         flags = ("--concurrency", str(CONCURRENCY), "--quiet-period", "300ms")
         desk = Desk(tmp_path, crm, write_leads(tmp_path / "leads.ndjson", COUNT, SEED), flags)
         desk.load().ended(0)
@@ -95,7 +100,7 @@ def test_resolve_takes_the_grown_input_of_a_killed_append_as_the_load_did(tmp_pa
 @pytest.mark.timeout(120)
 def test_what_was_mended_is_there_once_after_kills_of_its_retry(tmp_path: Path) -> None:
     killer = Killer(SEED)
-    with sandbox(tmp_path, "--unique", "Leads.Email", "--latency", "20ms", "--seed", str(SEED)) as crm:
+    with sandbox(tmp_path, "--unique", "Leads.Email", "--latency", SOON, "--seed", str(SEED)) as crm:
         leads = write_leads(tmp_path / "leads.ndjson", MORE, SEED)
         leads.write_bytes(leads.read_bytes().replace(b'"Last_Name"', b'"Lost_Name"'))
         load = Desk(tmp_path, crm, leads, KEYED)

@@ -19,7 +19,7 @@ COUNT = 2_000
 FLAGS = ("--concurrency", str(CONCURRENCY))
 STOP_S = 0.1
 """After a signal no call may begin later than this."""
-SLACK_S = 0.15
+SLACK_S = 0.5
 """What a busy machine adds between our clock, the signal, and the sandbox's clock."""
 
 
@@ -145,7 +145,8 @@ def free_port() -> int:
 def test_a_signal_stops_sends_drains_answers_and_leaves_a_load_to_resume(
     tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
-    with sandbox(tmp_path, "--latency", "300ms", "--seed", str(SEED)) as crm:
+    # The next call could leave when an answer comes: much later than what a busy machine takes to be told.
+    with sandbox(tmp_path, "--latency", "800ms", "--seed", str(SEED)) as crm:
         desk = Desk(tmp_path, crm, write_leads(tmp_path / "leads.ndjson", COUNT, SEED), FLAGS)
         with desk.spawned(desk.load_command()) as process:
             wait_for(lambda: crm.database.insert_calls >= 5 or process.poll() is not None)
@@ -167,12 +168,12 @@ def test_a_signal_stops_sends_drains_answers_and_leaves_a_load_to_resume(
 
 
 def test_a_second_signal_stops_at_once_and_the_log_is_still_valid(tmp_path: Path) -> None:
-    with sandbox(tmp_path, "--latency", "500ms", "--seed", str(SEED)) as crm:
+    with sandbox(tmp_path, "--latency", "2s", "--seed", str(SEED)) as crm:
         desk = Desk(tmp_path, crm, write_leads(tmp_path / "leads.ndjson", 800, SEED), FLAGS)
         with desk.spawned(desk.load_command()) as process:
             wait_for(lambda: crm.database.insert_calls >= CONCURRENCY or process.poll() is not None)
             os.kill(process.pid, signal.SIGTERM)
-            time.sleep(0.1)
+            wait_for(lambda: "SIGTERM" in (tmp_path / "loader.stderr").read_text())  # it has heard the first
             os.kill(process.pid, signal.SIGTERM)
             process.wait(timeout=25)
         desk.said(process).ended(143)

@@ -585,7 +585,7 @@ async def test_an_answer_that_comes_before_the_body_is_through_wins(status: str,
     began = time.monotonic()
     async with (
         running(script, receive_buffer=4096) as server,
-        transport_to(server.url) as transport,
+        transport_to(server.url, timeout_s=30.0) as transport,
     ):
         for _ in range(3):  # one more than there are places for connections
             reply = await transport.send(LARGE)
@@ -595,7 +595,7 @@ async def test_an_answer_that_comes_before_the_body_is_through_wins(status: str,
         again = await transport.send(SMALL)
         assert isinstance(again, HttpReply)
     assert server.connections == 4
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 25, "it waited for a time-out"
 
 
 @pytest.mark.parametrize("status", ["200 OK", "201 Created", "207 Multi-Status"])
@@ -658,7 +658,7 @@ async def test_a_hostile_answer_costs_little_time_and_memory(name: str) -> None:
     finally:
         tracemalloc.stop()
     assert fault(reply) is expected
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     assert peak < 16_000_000
 
 

@@ -19,13 +19,13 @@ FLAGS = ("--concurrency", str(CONCURRENCY))
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    with sandbox(tmp_path, "--latency", "100ms", "--seed", str(SEED)) as crm:
+    with sandbox(tmp_path, "--latency", "250ms", "--seed", str(SEED)) as crm:
         yield Desk(tmp_path, crm, write_leads(tmp_path / "leads.ndjson", COUNT, SEED), FLAGS)
 
 
 @pytest.fixture
 def slow(desk: Desk) -> Desk:
-    """A load that lasts a second or more: one call at a time."""
+    """A load that lasts five seconds or more: one call at a time."""
     return dataclasses.replace(desk, flags=("--concurrency", "1"))
 
 
@@ -51,7 +51,7 @@ def test_a_second_loader_leaves_at_once_and_the_first_goes_on(
         )
         refused.ended(11).is_one_screen()
         assert str(first.pid) in refused.stderr
-        assert refused.seconds < 5
+        assert refused.seconds < 10
         first.wait(timeout=30)
     desk.said(first).ended(0)
     assert desk.judge() == {"inserted": COUNT}

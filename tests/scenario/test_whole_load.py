@@ -33,7 +33,7 @@ COUNT = 2_000
 
 @pytest.fixture
 def crm(tmp_path: Path) -> Iterator[Crm]:
-    with sandbox(tmp_path, "--latency", "20ms", "--seed", str(SEED)) as running:
+    with sandbox(tmp_path, "--latency", "60ms", "--seed", str(SEED)) as running:
         yield running
 
 
