@@ -25,8 +25,8 @@ def grow(desk: Desk) -> None:
 
 
 SOON, SLOWLY = "150ms", "700ms"
-"""Latencies. At the first, the four calls in flight are all that leave before a kill that comes a little late; at
-the second, before one at an early moment (0.8 s), however fast the machine is. There are 20 batches."""
+"""Latencies. At the first, only the four calls in flight leave before a kill that comes a little late; at the
+second, before one at an early moment (0.8 s), however fast the machine is. There are 20 batches."""
 
 
 def kill_after_batches(desk: Desk, killer: Killer, command: list[str], *, batches_max: int) -> None:

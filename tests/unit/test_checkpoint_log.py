@@ -379,6 +379,25 @@ def test_a_side_file_of_another_load_is_refused() -> None:
         reopen(disk)
 
 
+@pytest.mark.parametrize("kind", ["a broken frame", "a window twice"])
+def test_a_damaged_log_names_its_own_directory_in_what_to_type(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "of the night.load" / "checkpoint.log"
+    log = CheckpointLog.create(path, HEAD, OPENING)
+    for _ in range(2):
+        log.append(WindowEntry((batch_entry(batch(1)),)))
+    log.close()
+    if kind == "a broken frame":
+        content = bytearray(path.read_bytes())
+        content[50] ^= 1
+        path.write_bytes(content)
+    for read_it in (CheckpointLog.open, fold, lambda at: list(scan(at))):
+        if kind == "a window twice" and read_it not in (CheckpointLog.open, fold):
+            continue  # its frames are sound
+        with pytest.raises(DamagedLogError) as raised:
+            read_it(path)
+        assert raised.value.hint.endswith(f"loader repair '{path.parent}'")
+
+
 async def test_a_failed_sync_is_never_tried_again_and_believed() -> None:
     disk = MemoryDisk()
     log = create(disk)
