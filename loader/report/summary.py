@@ -253,7 +253,8 @@ def _absent(summary: Summary) -> list[str]:
 
 def _files(summary: Summary, load_dir: str) -> list[str]:
     outcomes, place = summary.outcomes, text.printable(load_dir.rstrip("/"))
-    retry, resolve = (text.printable(command(name, load_dir.rstrip("/"))) for name in ("retry", "resolve"))
+    names = ("retry", "resolve", "results")
+    retry, resolve, results = (text.printable(command(name, load_dir.rstrip("/"))) for name in names)
     stopped = not summary.complete and not _at_its_end(summary)
     lines = []
     if outcomes.rejected + outcomes.invalid:
@@ -266,7 +267,7 @@ def _files(summary: Summary, load_dir: str) -> list[str]:
         lines.append(f"             {or_else}")
         lines.append(f"  reasons    {place}/rejected-reasons.ndjson")
     if outcomes.duplicate:
-        lines.append(f"  duplicate  field and record of each: loader results {place} --outcome duplicate")
+        lines.append(f"  duplicate  field and record of each: {results} --outcome duplicate")
     if outcomes.in_doubt:
         how = "go on first; what is left then:" if stopped else "look them up, then:"
         lines.append(f"  in doubt   {place}/in-doubt.ndjson   {how} {resolve}")
