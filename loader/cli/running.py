@@ -9,7 +9,7 @@ from loader.cli import open_files
 from loader.cli.credentials_flag import credentials_reader
 from loader.cli.screen import give, show, width
 from loader.cli.watching import Showing, Watching
-from loader.errors import ExitCode, LoaderError, command
+from loader.errors import ExitCode, LoaderError
 from loader.report.reasons import examples
 from loader.report.summary import Summary, render, to_json
 from loader.settings import LoadSettings, how_to_go_on
