@@ -11,6 +11,7 @@ import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from enum import Enum
+from typing import Protocol
 
 import anyio
 import msgspec
@@ -27,16 +28,69 @@ class GateClosedError(Exception):
     """The load is stopping: no call may begin. Never shown to a person."""
 
 
+class Budget(Protocol):
+    """The organisation's credits, as all its loads on this machine spend them."""
+
+    def take(self, credits: int) -> float:
+        """0.0: they are spent now. Else nothing was spent, and the seconds until so many are free."""
+        ...
+
+    def give_back(self, credits: int) -> None:
+        """A call that the server did not charge: a 429, or it never reached the server."""
+        ...
+
+    def spent_out(self) -> bool:
+        """By the ledger, the day's credits are (nearly) gone."""
+        ...
+
+    def correct(self, remaining: int) -> None:
+        """The server says how many remain: X-API-CREDITS-REMAINING said so."""
+        ...
+
+
+class Places(Protocol):
+    """Places in flight, shared by the loads of one organisation on this machine."""
+
+    def share(self, ceiling: int, *, wants: bool) -> int:
+        """How many of `ceiling` this load may use now, at least 1; `wants`: it would use more of them."""
+        ...
+
+
+class NoBudget:
+    """Nobody counts credits."""
+
+    def take(self, credits: int) -> float:  # noqa: ARG002 - the protocol's
+        return 0.0
+
+    def give_back(self, credits: int) -> None:
+        pass
+
+    def spent_out(self) -> bool:
+        return False
+
+    def correct(self, remaining: int) -> None:
+        pass
+
+
+class AllPlaces:
+    """No other load is known of."""
+
+    def share(self, ceiling: int, *, wants: bool) -> int:  # noqa: ARG002 - the protocol's
+        return ceiling
+
+
 class GateSettings(msgspec.Struct, frozen=True):
     """How fast, and how long to put up with a service that does not answer."""
 
     concurrency: int
-    """Calls in flight at once."""
+    """Calls in flight at once, at most."""
     rate: float | None
     """Calls a second; None: as many as there are places."""
     patience_s: float
     host: str
     """For messages."""
+    wait_s: float = 0.0
+    """How long to wait for credits before the load stops."""
 
 
 class _State(Enum):
@@ -83,11 +137,15 @@ class Gate:
         settings: GateSettings,
         *,
         observe: Observer,
+        budget: Budget | None = None,
+        places: Places | None = None,
         clock: Callable[[], float] = anyio.current_time,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._settings = settings
         self._observe = observe
+        self._budget: Budget = budget or NoBudget()
+        self._places: Places = places or AllPlaces()
         self._clock = clock
         self._jitter = jitter
         # One call in each 1/R seconds: a bucket of R would let 2R - 1 calls into one second.
@@ -125,8 +183,8 @@ class Gate:
         self._refuse_if_closed()
 
     @asynccontextmanager
-    async def admit(self) -> AsyncIterator[Place]:
-        """A place in flight, as soon as there may be one more call.
+    async def admit(self, credits: int = 1) -> AsyncIterator[Place]:  # noqa: ARG002
+        """A place in flight, as soon as there may be one more call that costs so many credits.
 
         Raises:
             GateClosedError: the load is stopping.
