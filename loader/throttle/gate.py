@@ -44,7 +44,8 @@ class Budget(Protocol):
         ...
 
     def correct(self, remaining: int) -> None:
-        """The server says how many remain: X-API-CREDITS-REMAINING said so."""
+        """The server says how many remain: X-API-CREDITS-REMAINING, or 0 where a lone call got a 429 while
+        `spent_out`: then `take` says how long to wait."""
         ...
 
 
