@@ -93,10 +93,49 @@ class RecordsHeld(Event, frozen=True, gc=False):
     records: int
 
 
+class CallPushedBack(Event, frozen=True, gc=False):
+    """429: the call was refused, as one of `level` in flight."""
+
+    level: int
+
+
+class LimitRaised(Event, frozen=True, gc=False):
+    """One call more may be in flight: the limit was what held the load back."""
+
+    limit: int
+
+
+class LimitLowered(Event, frozen=True, gc=False):
+    """The server pushed back, so fewer calls may be in flight."""
+
+    limit: int
+    refused: int
+    """The level that was refused: calls in flight, the refused one included."""
+
+
+class PlacesShared(Event, frozen=True, gc=False):
+    """Other loads of the organisation on this machine leave this load so many places of `ceiling`."""
+
+    share: int
+    ceiling: int
+
+
+class CreditsRanOut(Event, frozen=True, gc=False):
+    """The day's credits are spent; the load waits, and the next call's are free again in `wait_s`."""
+
+    wait_s: float
+
+
+class CreditsReturned(Event, frozen=True, gc=False):
+    """There are credits again: sending goes on."""
+
+
 class GatePaused(Event, frozen=True, gc=False):
-    """The server pushed back (429): nothing is sent for this long, then one probe."""
+    """Nothing is sent for this long, then one probe."""
 
     pause_s: float
+    push_back: bool = True
+    """The server pushed back (429); else it does not answer."""
 
 
 class GateReopened(Event, frozen=True, gc=False):

@@ -25,6 +25,7 @@ from loader.throttle.gate import Gate
 from loader.wire import replies, requests
 from loader.wire.codes import ForCall, facts
 from loader.wire.messages import Fault, HttpReply, HttpRequest, Reply
+from loader.wire.pace import credits_remaining, retry_after_s
 
 
 class Service(msgspec.Struct, frozen=True):
@@ -184,9 +185,11 @@ async def _ask(service: Service, question: HttpRequest) -> HttpReply:
             if isinstance(reply, HttpReply) and (reply.status < 429 or 430 <= reply.status < 500):
                 place.passed()
             elif isinstance(reply, HttpReply) and reply.status == 429:
-                place.pushed_back()
+                place.pushed_back(retry_after_s(reply))
             else:
                 place.failed(reply.detail if not isinstance(reply, HttpReply) else f"HTTP {reply.status}")
+            if (remaining := credits_remaining(reply)) is not None:
+                place.credits_left(remaining)
         tries += 1
         if isinstance(reply, HttpReply):
             if reply.status == 401 and facts(replies.read_refusal(reply).code).call is ForCall.RENEW_TOKEN:

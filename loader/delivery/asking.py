@@ -20,6 +20,7 @@ from loader.throttle.gate import Gate, Place
 from loader.wire.codes import ForCall, facts
 from loader.wire.limits import COQL_IN_VALUES_MAX, IDS_PER_GET_MAX
 from loader.wire.messages import HttpReply, HttpRequest, NoReply, Reply
+from loader.wire.pace import credits_remaining, retry_after_s
 from loader.wire.replies import ExistingRecord, Unreadable, read_existing
 from loader.wire.requests import find_by_values, get_by_ids
 
@@ -152,6 +153,8 @@ class CrmResolver:
             async with self._sender.gate.admit() as place:
                 reply = await self._sender.send(question)
                 answer = _report(place, reply, self._fields)
+                if (remaining := credits_remaining(reply)) is not None:
+                    place.credits_left(remaining)
             if not isinstance(answer, Unreadable) or answer.too_many:
                 return answer
             tries += 1
@@ -197,7 +200,7 @@ def _report(place: Place, reply: Reply, fields: Sequence[str]) -> Sequence[Exist
         place.failed(reply.detail)
         return Unreadable(reply.detail)
     if reply.status == 429:
-        place.pushed_back()
+        place.pushed_back(retry_after_s(reply))
         return Unreadable("HTTP 429")
     answer = read_existing(reply, fields)
     if not isinstance(answer, Unreadable) or answer.too_many:

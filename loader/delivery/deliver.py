@@ -22,8 +22,10 @@ from loader.delivery.refusals import RefusalWatch, stop_error
 from loader.errors import LoaderError, NotNowError
 from loader.records import Attempt
 from loader.throttle.gate import Gate, Place
-from loader.wire.messages import HttpReply, HttpRequest, Reply
+from loader.wire.limits import credits_for
+from loader.wire.messages import Fault, HttpReply, HttpRequest, NoReply, Reply
 from loader.wire.options import PLAIN, InsertOptions
+from loader.wire.pace import credits_remaining, retry_after_s
 from loader.wire.requests import insert
 
 DOUBT_TRIES_MAX = 30
@@ -34,6 +36,8 @@ NOT_APPLIED_TRIES_MAX = 30
 """Tries at a batch that is refused again and again while other calls pass."""
 
 LEFT_IN_DOUBT = "it was not settled when the loader stopped"
+UNCONNECTED = frozenset({Fault.UNREACHABLE, Fault.CERTIFICATE, Fault.CONNECT_TIMEOUT})
+"""Faults of calls of which the service never had a byte."""
 
 
 class Transport(Protocol):
@@ -133,10 +137,9 @@ class Delivery:
             await self._account.intend_again(attempt)
             attempt = msgspec.structs.replace(attempt, resolved=False)
         outgoing = self._doubts.outgoing(attempt)
-        async with self._gate.admit() as place:
+        async with self._gate.admit(credits_for(len(outgoing.records))) as place:
             at = self._server_time()
-            self._account.sent(attempt, at)
-            reply = await self._send(outgoing)
+            reply = await self._send(attempt, outgoing, at, place)
             verdict = judge(outgoing, reply, series=self._recurs(attempt))
             _report(place, verdict, reply)
         self._record(attempt, verdict, reply)
@@ -152,11 +155,17 @@ class Delivery:
             turns += await self._again(turn, verdict, reply)
         return turns
 
-    async def _send(self, outgoing: Attempt) -> Reply:
+    async def _send(self, attempt: Attempt, outgoing: Attempt, at: float, place: Place) -> Reply:
+        try:
+            self._account.sent(attempt, at)
+        except LoaderError:
+            place.failed("the checkpoint log takes no attempt", reached=False)
+            raise
         try:
             return await self._transport.send(insert(self._module, outgoing.records, self._options))
         except LoaderError:
             # There is no access token: nothing has left.
+            place.failed("no access token", reached=False)
             self._account.not_sent(outgoing, "no access token")
             raise
 
@@ -266,18 +275,17 @@ def _report(place: Place, verdict: Verdict, reply: Reply) -> None:
     """Tell the gate how the call went: it alone knows when to pause."""
     if verdict.remedy is Remedy.PAUSE_ALL:
         place.pushed_back(retry_after_s(reply))
-    elif verdict.passed or verdict.remedy in (Remedy.RENEW_TOKEN, Remedy.HALVE) or _refused_in_words(verdict):
+    elif verdict.remedy is Remedy.RENEW_TOKEN:
+        # A token that is not valid names no organisation whose credits the call could cost.
+        place.passed(charged=False)
+    elif verdict.passed or verdict.remedy is Remedy.HALVE or _refused_in_words(verdict):
         place.passed()
     else:
-        place.failed(verdict.reason)
+        place.failed(verdict.reason, reached=not (isinstance(reply, NoReply) and reply.fault in UNCONNECTED))
+    if (remaining := credits_remaining(reply)) is not None:
+        place.credits_left(remaining)
 
 
 def _refused_in_words(verdict: Verdict) -> bool:
     """The API itself says why it wants none of this load: it is not out of reach."""
     return verdict.stop is not None and bool(verdict.code)
-
-
-def retry_after_s(reply: Reply) -> float | None:
-    """The pause that the server asks for, if it does; only the form in seconds is known for this API."""
-    value = reply.headers.get("retry-after", "") if isinstance(reply, HttpReply) else ""
-    return float(value) if value.isascii() and value.isdigit() else None

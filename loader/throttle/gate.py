@@ -1,15 +1,18 @@
-"""The one place that waits before a call: the rate, the places in flight, the pause after a push-back.
+"""The one place that waits before a call: rate, places in flight, credits, the pause after a push-back.
 
 Nothing sleeps while it holds a place. Callers pass a turnstile one by one; whoever stands in it waits until
-the gate is open, a place is free and the rate allows a call, and only then takes the place. So the rate is
-kept exactly, however the places come free.
+the gate is open, a place is free, the rate allows a call and its credits are there, and only then takes the
+place. So the rate is kept exactly, however the places come free. How many places there are is decided in
+`concurrency`, how many credits in `credits`.
 """
 
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
@@ -18,10 +21,28 @@ import msgspec
 from aiolimiter import AsyncLimiter
 
 from loader.errors import NotNowError
-from loader.events import GatePaused, GateReopened, Observer, ServiceUnreachable
+from loader.events import (
+    CallPushedBack,
+    CreditsRanOut,
+    CreditsReturned,
+    GatePaused,
+    GateReopened,
+    LimitLowered,
+    LimitRaised,
+    Observer,
+    PlacesShared,
+    ServiceUnreachable,
+)
+from loader.throttle.concurrency import START, Flight, Limit, PushBack
 
 PAUSE_FIRST_S = 0.5
+"""Where no round trip has been measured, and where the service does not answer."""
+PAUSE_LEAST_S = 0.05
+PAUSE_AT_PUSH_BACK_MAX_S = 5.0
+"""The first one after a push-back, which is about a round trip, however long that is."""
 PAUSE_MAX_S = 60.0
+CREDITS_LOOK_S = 60.0
+"""While the load waits for credits, the ledger is looked at this often: another load may give some back."""
 
 
 class GateClosedError(Exception):
@@ -84,7 +105,7 @@ class GateSettings(msgspec.Struct, frozen=True):
     """How fast, and how long to put up with a service that does not answer."""
 
     concurrency: int
-    """Calls in flight at once, at most."""
+    """Calls in flight at once, at most; how many there are within that is found out."""
     rate: float | None
     """Calls a second; None: as many as there are places."""
     patience_s: float
@@ -92,6 +113,8 @@ class GateSettings(msgspec.Struct, frozen=True):
     """For messages."""
     wait_s: float = 0.0
     """How long to wait for credits before the load stops."""
+    start: int = START
+    """Places at the beginning."""
 
 
 class _State(Enum):
@@ -103,34 +126,44 @@ class _State(Enum):
 class Place:
     """A place in flight. Its holder says how the call went; a place left without a word counts as failed."""
 
-    def __init__(self, gate: Gate, *, epoch: int, probe: bool) -> None:
+    def __init__(self, gate: Gate, flight: Flight, *, credits: int, epoch: int, probe: bool) -> None:
         self._gate = gate
+        self.flight = flight
+        self.credits = credits
         self.epoch = epoch
         self.probe = probe
         self.reported = False
 
-    def passed(self) -> None:
-        """The service answered and took the call in."""
+    def passed(self, *, charged: bool = True) -> None:
+        """The service answered and took the call in. `charged`: its credits are spent."""
         self.reported = True
-        self._gate._passed(self)
+        self._gate._passed(self, charged=charged)
 
     def pushed_back(self, retry_after_s: float | None = None) -> None:
         """429: too many at once, or out of credits."""
         self.reported = True
         self._gate._pushed_back(self, retry_after_s)
 
-    def failed(self, reason: str) -> None:
-        """The service did not answer, or answered with an error of its own."""
+    def failed(self, reason: str, *, reached: bool = True) -> None:
+        """The service did not answer, or answered with an error of its own.
+
+        `reached`: False only where it is proved that the service never had anything of the call.
+        """
         self.reported = True
-        self._gate._failed(self, reason)
+        self._gate._failed(self, reason, reached=reached)
+
+    def credits_left(self, remaining: int) -> None:
+        """X-API-CREDITS-REMAINING said so."""
+        self._gate._budget.correct(remaining)
 
 
 class Gate:
     """Admits calls to the service.
 
-    After a push-back, or after as many failures in a row as there are places, everything pauses; then one
-    call, the probe, goes alone, and the others follow only if it passed. A service that stays away for
-    longer than `patience_s` ends the load.
+    After a push-back that was no mere try at one call more, or after as many failures in a row as there may
+    be places, everything pauses; then one call, the probe, goes alone, and the others follow only if it
+    passed. A service that stays away for longer than `patience_s`, or credits that do not come back within
+    `wait_s`, end the load.
     """
 
     def __init__(
@@ -141,6 +174,7 @@ class Gate:
         budget: Budget | None = None,
         places: Places | None = None,
         clock: Callable[[], float] = anyio.current_time,
+        wall: Callable[[], float] = time.time,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._settings = settings
@@ -148,13 +182,18 @@ class Gate:
         self._budget: Budget = budget or NoBudget()
         self._places: Places = places or AllPlaces()
         self._clock = clock
+        self._wall = wall
         self._jitter = jitter
         # One call in each 1/R seconds: a bucket of R would let 2R - 1 calls into one second.
         self._rate = AsyncLimiter(1, 1 / settings.rate) if settings.rate else None
+        self._limit = Limit(settings.concurrency, start=settings.start)
+        self._share = settings.concurrency
         self._turnstile = anyio.Lock()
         self._changed = anyio.Event()
         self._closed = anyio.Event()
         self._in_flight = 0
+        self._held_back = False
+        """Whoever stands in the turnstile waits for a place."""
         self._state = _State.OPEN
         self._epoch = 0
         self._paused_until = 0.0
@@ -167,6 +206,11 @@ class Gate:
     @property
     def in_flight(self) -> int:
         return self._in_flight
+
+    @property
+    def limit(self) -> int:
+        """Calls that may be in flight at this moment."""
+        return min(self._limit.value, self._share)
 
     def close(self) -> None:
         """Let no further call begin, from this moment on."""
@@ -184,49 +228,79 @@ class Gate:
         self._refuse_if_closed()
 
     @asynccontextmanager
-    async def admit(self, credits: int = 1) -> AsyncIterator[Place]:  # noqa: ARG002
+    async def admit(self, credits: int = 1) -> AsyncIterator[Place]:
         """A place in flight, as soon as there may be one more call that costs so many credits.
 
         Raises:
             GateClosedError: the load is stopping.
-            NotNowError: the service has been out of reach for longer than `patience_s`.
+            NotNowError: the service has been out of reach for longer than `patience_s`, or credits are
+                spent for longer than `wait_s`.
         """
         async with self._turnstile:
-            place = await self._take()
+            place = await self._take(credits)
         try:
             yield place
         finally:
             self._in_flight -= 1
             if not place.reported:
-                self._failed(place, "the call was given up")
+                self._failed(place, "the call was given up", reached=True)
+            if not self._in_flight and not self._turnstile.statistics().locked:
+                self._look_at_share(wants=False)
             self._wake()
 
-    async def _take(self) -> Place:
+    async def _take(self, credits: int) -> Place:
         due = self._rate is None
+        waited = False
         while True:
             self._refuse_if_closed()
             self._refuse_if_out_of_patience()
+            self._look_at_share(wants=True)
             if self._state is _State.PAUSED and (left := self._paused_until - self._clock()) > 0:
                 self._refuse_if_beyond_patience(left)
                 await self.rest(left)
                 due = self._rate is None
-            elif self._state is _State.PROBING or self._in_flight >= self._settings.concurrency:
+            elif self._state is _State.PROBING or self._in_flight >= self.limit:
+                self._held_back = True
                 await self._changed.wait()
             elif self._rate is not None and not due:
                 # The gate may close or pause meanwhile, so everything is looked at again.
                 await self._rate.acquire()
                 due = True
+            elif (wait_s := self._budget.take(credits)) > 0:
+                await self._wait_for_credits(credits, wait_s, first=not waited)
+                waited = True
             else:
                 break
+        if waited:
+            self._observe(CreditsReturned())
+        self._held_back = False
         probe = self._state is _State.PAUSED
         if probe:
             self._state = _State.PROBING
+        flight = self._limit.began(self._clock(), in_flight=self._in_flight)
         self._in_flight += 1
-        return Place(self, epoch=self._epoch, probe=probe)
+        return Place(self, flight, credits=credits, epoch=self._epoch, probe=probe)
 
     def _wake(self) -> None:
         self._changed.set()
         self._changed = anyio.Event()
+
+    def _look_at_share(self, *, wants: bool) -> None:
+        share = self._places.share(self._settings.concurrency, wants=wants)
+        if share != self._share:
+            self._share = share
+            self._observe(PlacesShared(share, self._settings.concurrency))
+
+    async def _wait_for_credits(self, credits: int, wait_s: float, *, first: bool) -> None:
+        if wait_s > self._settings.wait_s:
+            raise out_of_credits(credits, wait_s, now=self._wall())
+        if first:
+            self._observe(CreditsRanOut(wait_s))
+        if not self._in_flight:
+            self._look_at_share(wants=False)
+        await self.rest(min(wait_s, CREDITS_LOOK_S))
+        # It answers: that is no service out of reach.
+        self._failing_since = None
 
     def _refuse_if_closed(self) -> None:
         if self._closed.is_set():
@@ -245,16 +319,29 @@ class Gate:
         )
 
     def _refuse_if_beyond_patience(self, pause_s: float) -> None:
-        if pause_s > max(self._settings.patience_s, PAUSE_MAX_S):
+        wait_s = self._settings.wait_s if self._budget.spent_out() else 0.0
+        if pause_s > max(self._settings.patience_s, PAUSE_MAX_S, wait_s):
             raise NotNowError(
                 f"{self._settings.host} takes no call for the next {pause_s:.0f} s",
                 why=f"it said so itself; the last answer: {self._last_reason}",
                 hint="Nothing is lost. Run the same command again later, or raise --patience.",
             )
 
-    def _passed(self, place: Place) -> None:
+    def _passed(self, place: Place, *, charged: bool) -> None:
         self._failures = 0
         self._failing_since = None
+        if not charged:
+            self._budget.give_back(place.credits)
+        before = self._limit.value
+        self._limit.passed(
+            place.flight,
+            self._clock(),
+            held_back=self._held_back,
+            ceiling=min(self._share, self._settings.concurrency),
+        )
+        if self._limit.value > before:
+            self._observe(LimitRaised(self._limit.value))
+            self._wake()
         if place.probe:
             self._state = _State.OPEN
             self._pauses = 0
@@ -263,17 +350,34 @@ class Gate:
 
     def _pushed_back(self, place: Place, retry_after_s: float | None) -> None:
         self._note_failure("429, too many calls at once or out of credits")
-        if place.epoch == self._epoch:
-            self._pause(retry_after_s)
+        self._budget.give_back(place.credits)
+        self._observe(CallPushedBack(place.flight.level))
+        before = self._limit.value
+        meaning = self._limit.pushed_back(place.flight, self._clock())
+        if self._limit.value < before:
+            self._observe(LimitLowered(self._limit.value, place.flight.level))
+        if place.epoch != self._epoch:
+            return
+        if place.probe and self._budget.spent_out():
+            # Alone, and refused: it was not concurrency.
+            self._budget.correct(0)
+        if place.probe or retry_after_s is not None or meaning is PushBack.UNEXPECTED:
+            round_trip_s = self._limit.round_trip_s
+            first_s = PAUSE_FIRST_S if round_trip_s is None else round_trip_s
+            first_s = min(max(first_s, PAUSE_LEAST_S), PAUSE_AT_PUSH_BACK_MAX_S)
+            self._pause(first_s, asked_s=retry_after_s, push_back=True)
 
-    def _failed(self, place: Place, reason: str) -> None:
+    def _failed(self, place: Place, reason: str, *, reached: bool) -> None:
         self._note_failure(reason)
+        self._limit.failed(place.flight)
+        if not reached:
+            self._budget.give_back(place.credits)
         self._failures += 1
         in_a_row = self._failures >= self._settings.concurrency
         if place.epoch == self._epoch and (place.probe or in_a_row):
             left = self._settings.patience_s - (self._clock() - (self._failing_since or self._clock()))
             self._observe(ServiceUnreachable(self._settings.host, reason, max(0.0, left)))
-            self._pause(None)
+            self._pause(PAUSE_FIRST_S, asked_s=None, push_back=False)
 
     def _note_failure(self, reason: str) -> None:
         self._last_reason = reason
@@ -281,14 +385,29 @@ class Gate:
         if self._failing_since is None:
             self._failing_since = self._clock()
 
-    def _pause(self, retry_after_s: float | None) -> None:
+    def _pause(self, first_s: float, *, asked_s: float | None, push_back: bool) -> None:
         """Pause all; those that were in flight when it began neither lengthen the pause nor end it."""
-        grown = min(PAUSE_MAX_S, PAUSE_FIRST_S * 2**self._pauses) * (0.5 + self._jitter() / 2)
-        pause_s = grown if retry_after_s is None else max(retry_after_s, 0.0)
+        pause_s = min(PAUSE_MAX_S, first_s * 2**self._pauses) * (0.5 + self._jitter() / 2)
+        if asked_s is not None:
+            # Kept to the letter, until the probe shows that it was too short.
+            pause_s = max(asked_s, pause_s) if self._pauses else asked_s
         self._pauses += 1
         self._failures = 0
         self._epoch += 1
         self._state = _State.PAUSED
         self._paused_until = self._clock() + pause_s
-        self._observe(GatePaused(pause_s))
+        self._observe(GatePaused(pause_s, push_back))
         self._wake()
+
+
+def out_of_credits(credits: int, wait_s: float, *, now: float) -> NotNowError:
+    """What a load says that stops for want of credits; `now` is in Unix seconds."""
+    # The next whole minute: who comes back then is not too early.
+    back = datetime.fromtimestamp(now + wait_s + 60).astimezone()
+    hours, minutes = divmod(-(-wait_s // 60), 60)
+    return NotNowError(
+        "the credits of the day are spent",
+        why=f"the next call costs {credits}, and so many are free again in {hours:.0f} h {minutes:.0f} m",
+        hint=f"Nothing is lost. Run the same command again at {back:%H:%M on %Y-%m-%d} local time, or let it"
+        f" wait by itself: --wait {hours + 1:.0f}h",
+    )

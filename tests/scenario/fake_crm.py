@@ -438,7 +438,9 @@ class World:
 
     @cached_property
     def gate(self) -> Gate:
-        settings = GateSettings(self.concurrency, None, self._patience_s, "crm.example")
+        # What these tests are about begins where the places are found.
+        start = self.concurrency
+        settings = GateSettings(self.concurrency, None, self._patience_s, "crm.example", start=start)
         return Gate(settings, observe=self.events.append, jitter=lambda: 0.5)
 
     @cached_property

@@ -800,7 +800,7 @@ def rests_of(world: World, records: Sequence[Record], patch: pytest.MonkeyPatch)
         rests.append(seconds)
         await anyio.lowlevel.checkpoint()
 
-    patch.setattr(Gate, "_pause", lambda *_: None)
+    patch.setattr(Gate, "_pause", lambda *_, **__: None)
     patch.setattr(Gate, "rest", rest)
     run(world, [records])
     return rests

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from loader.errors import NotNowError
-from loader.events import Event, GatePaused, GateReopened, ServiceUnreachable
+from loader.events import CallPushedBack, Event, GatePaused, GateReopened, LimitLowered, ServiceUnreachable
 from loader.throttle.gate import Gate, GateClosedError, GateSettings
 from tests import virtual_time
 
@@ -18,7 +18,7 @@ def make_gate(
     rate: float | None = None,
     patience_s: float = 300,
 ) -> Gate:
-    settings = GateSettings(concurrency, rate, patience_s, "api.example")
+    settings = GateSettings(concurrency, rate, patience_s, "api.example", start=concurrency)
     seen = [] if events is None else events
     return Gate(settings, observe=seen.append, jitter=lambda: 1.0)
 
@@ -290,6 +290,6 @@ def test_those_that_were_in_flight_when_a_pause_began_do_not_end_it() -> None:
         async with gate.admit() as place:
             assert anyio.current_time() == pytest.approx(30.1, abs=0.01)
             place.passed()
-        assert [type(event) for event in events] == [GatePaused, GateReopened]
+        assert [type(event) for event in events] == [CallPushedBack, LimitLowered, GatePaused, GateReopened]
 
     virtual_time.run(main)

@@ -48,7 +48,7 @@ def sandbox(
     edition: str | None,
     users: int,
     concurrency: int | None,
-    credits: int | None,  # noqa: A002 - the flag's name
+    credits: int | None,
     scopes: str | None,
     switch: tuple[str, ...],
     token_life: int,
