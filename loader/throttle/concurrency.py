@@ -6,6 +6,7 @@ place: `docs/design/pace.md`.
 
 from __future__ import annotations
 
+from collections import deque
 from enum import Enum, auto
 
 import msgspec
@@ -23,9 +24,11 @@ ROUND_TRIP_WEIGHT = 0.125
 class Flight(msgspec.Struct, frozen=True):
     """A call in flight, as the limit saw it begin."""
 
+    number: int
+    """Counted from 0."""
+    began: float
     level: int
     """Calls in flight as it began, itself included."""
-    began: float
     first: bool
     """Nobody was at this level before it, so its answer is what tells whether the level holds. Those that
     follow prove nothing: had it been refused, one call fewer than they count would be with the server."""
@@ -35,10 +38,11 @@ class Flight(msgspec.Struct, frozen=True):
 class PushBack(Enum):
     """What a push-back means for the limit."""
 
-    EXPECTED = auto()
-    """A try at a level above one that is known to hold: the limit is one below it now, and that is all."""
-    UNEXPECTED = auto()
-    """No level below is known to hold: the limit is halved, and all that was known is doubtful."""
+    STEP_BACK = auto()
+    """A try at a level above one that is known to hold, or a lone refusal: the limit is one below the refused
+    level now, and that is all."""
+    HALVED = auto()
+    """No level below is known to hold, or the next call was refused too: all that was known is doubtful."""
     LATE = auto()
     """Its call began before the last halving: the same piece of news."""
 
@@ -56,22 +60,31 @@ class Limit:
         """The lowest level that was refused, until it is found to hold."""
         self.round_trip_s: float | None = None
         """Of calls that passed, smoothed."""
+        self._next = 0
+        """The number of the next flight."""
+        self._epoch = 0
+        """Counts halvings."""
         self._held = 0
         """The highest level known to hold; 0: none is."""
         self._tried = 0
-        self._epoch = 0
-        self._pushed_back = False
-        self._lowered_at = float("-inf")
+        self._round_from = 0
+        """A call of this number or a later one that passes ends the round trip."""
         self._quiet_rounds = 0
-        self._round_began = float("-inf")
         self._wait_rounds = QUIET_ROUNDS_FIRST
+        self._last_refused = 0
+        """The level of the last push-back; 0: there was none."""
+        self._lowered_from = 0
+        """Calls of this number and later ones began after the limit was lowered."""
+        self._refusals: deque[range] = deque(maxlen=64)
+        """Of each refused call the flights that began while it was out."""
 
     def began(self, now: float, *, in_flight: int) -> Flight:
         """A call begins beside so many others."""
         level = in_flight + 1
-        first = level > max(self._tried, self._held)
+        flight = Flight(self._next, now, level, level > max(self._tried, self._held), self._epoch)
         self._tried = max(self._tried, level)
-        return Flight(level, now, first, self._epoch)
+        self._next += 1
+        return flight
 
     def passed(self, flight: Flight, now: float, *, held_back: bool, ceiling: int) -> None:
         """The service took the call in.
@@ -79,9 +92,9 @@ class Limit:
         `held_back`: somebody waits for a place. `ceiling`: the limit grows no higher.
         """
         self._time(now - flight.began)
-        if flight.began >= self._round_began:
+        if flight.number >= self._round_from:
             self._quiet_rounds += 1
-            self._round_began = now
+            self._round_from = self._next
         if flight.epoch != self._epoch:
             return
         if flight.first:
@@ -89,25 +102,34 @@ class Limit:
         if held_back and self.value < ceiling and self._may_grow():
             self.value += 1
 
-    def pushed_back(self, flight: Flight, now: float) -> PushBack:
+    def pushed_back(self, flight: Flight) -> PushBack:
         """429."""
+        # Calls that were refused as well took no place of the server's from this one.
+        level = flight.level - sum(flight.number in others for others in self._refusals)
+        level = max(level, 1)
+        self._refusals.append(range(flight.number + 1, self._next))
         if flight.epoch != self._epoch:
-            self._keep_below(flight.level)
+            self._keep_below(level)
             return PushBack.LATE
-        expected = flight.level > self._held >= 1
-        if flight.level > 1:
-            self._note_wait(flight)
-        self._lowered_at = self._round_began = now
+        # At a level that held so far, one refusal may be chance: somebody in the CRM's own pages took a place
+        # for a moment. A second one, before a call that began after the first has passed, is none.
+        afresh = flight.number >= self._lowered_from
+        chance = not afresh or self._quiet_rounds > 0
+        if level > 1:
+            self._note_wait(level, afresh=afresh)
+        if afresh:
+            self._lowered_from = self._next
+        self._round_from = self._next
         self._quiet_rounds = 0
-        if expected:
-            self._keep_below(flight.level)
-            return PushBack.EXPECTED
+        if self._held >= 1 and level > 1 and (level > self._held or chance):
+            self._keep_below(level)
+            return PushBack.STEP_BACK
         self._epoch += 1
         self._held = self._tried = 0
         # A refused level 1 says nothing about levels: the credits are spent, or others have every place.
-        self.refused = flight.level if flight.level > 1 else None
-        self.value = max(1, min(self.value, flight.level) // 2)
-        return PushBack.UNEXPECTED
+        self.refused = level if level > 1 else None
+        self.value = max(1, min(self.value, level) // 2)
+        return PushBack.HALVED
 
     def failed(self, flight: Flight) -> None:
         """No answer, or an error that is no push-back: nothing is learnt; another call may try the level."""
@@ -129,7 +151,7 @@ class Limit:
         self._held = max(self._held, level)
 
     def _may_grow(self) -> bool:
-        if not self._pushed_back:
+        if not self._last_refused:
             return True
         if self._held < self.value:
             return False
@@ -144,9 +166,9 @@ class Limit:
         self._held = min(self._held, self.refused - 1)
         self._tried = min(self._tried, self.refused - 1)
 
-    def _note_wait(self, flight: Flight) -> None:
+    def _note_wait(self, level: int, *, afresh: bool) -> None:
         """How long to keep away from the refused level: once for each round trip, however many 429s."""
-        if self._pushed_back and flight.began >= self._lowered_at:
-            soon = self._quiet_rounds <= 2 * self._wait_rounds + 2
-            self._wait_rounds = min(2 * self._wait_rounds, QUIET_ROUNDS_MAX) if soon else QUIET_ROUNDS_FIRST
-        self._pushed_back = True
+        again = level == self._last_refused and self._quiet_rounds <= 2 * self._wait_rounds + 2
+        if afresh:
+            self._wait_rounds = min(2 * self._wait_rounds, QUIET_ROUNDS_MAX) if again else QUIET_ROUNDS_FIRST
+        self._last_refused = level

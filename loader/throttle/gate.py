@@ -353,15 +353,15 @@ class Gate:
         self._budget.give_back(place.credits)
         self._observe(CallPushedBack(place.flight.level))
         before = self._limit.value
-        meaning = self._limit.pushed_back(place.flight, self._clock())
+        meaning = self._limit.pushed_back(place.flight)
         if self._limit.value < before:
-            self._observe(LimitLowered(self._limit.value, place.flight.level))
+            self._observe(LimitLowered(self._limit.value, self._limit.refused or place.flight.level))
         if place.epoch != self._epoch:
             return
         if place.probe and self._budget.spent_out():
             # Alone, and refused: it was not concurrency.
             self._budget.correct(0)
-        if place.probe or retry_after_s is not None or meaning is PushBack.UNEXPECTED:
+        if place.probe or retry_after_s is not None or meaning is PushBack.HALVED:
             round_trip_s = self._limit.round_trip_s
             first_s = PAUSE_FIRST_S if round_trip_s is None else round_trip_s
             first_s = min(max(first_s, PAUSE_LEAST_S), PAUSE_AT_PUSH_BACK_MAX_S)
