@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import anyio
@@ -58,7 +59,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     others: Steps = ((0.0, 0.0),)
     """Places that another program has."""
     credits: int | None = None
-    """Credits of the day; each call costs 10."""
+    """Credits of the day, which the load counts too; each call costs 10."""
     credits_return_s: float = 86_400.0
     """A spent credit comes back after so long."""
     retry_after_s: float | None = None
@@ -79,7 +80,8 @@ class Measured(msgspec.Struct, frozen=True):
     calls: int
     limit: int
     spent: int
-    """Credits that the server counted."""
+    counted: int
+    """Credits of the last window: as the server counts them, and as the load does."""
     stopped: NotNowError | None
 
 
@@ -91,13 +93,17 @@ def read(path: Path) -> Scenario:
     return msgspec.toml.decode(path.read_bytes(), type=Scenario)
 
 
-def play(scenario: Scenario, *, seed: int = 1, budget: RollingBudget | None = None) -> Measured:
+def play(scenario: Scenario, *, seed: int = 1) -> Measured:
     """The scenario in virtual time."""
-    return virtual_time.run(_Play(scenario, seed, budget).play)
+
+    async def main() -> Measured:
+        return await _Play(scenario, seed).play()
+
+    return virtual_time.run(main)
 
 
 class RollingBudget:
-    """Credits as the loader counts them, in memory."""
+    """Credits of this load and of no other, in memory."""
 
     def __init__(self, total: int, back_after_s: float) -> None:
         self.total = total
@@ -113,25 +119,28 @@ class RollingBudget:
         return max(self.spent[0][0] + self.back_after_s - now, 0.001)
 
     def give_back(self, credits: int) -> None:
-        if self.spent:
-            self.spent.pop()
+        self.spent.pop()
 
     def spent_out(self) -> bool:
         return sum(cost for _, cost in self.spent) + COST > self.total
 
     def correct(self, remaining: int) -> None:
-        pass
+        """The server's word counts for more than our own count."""
+        left = self.total - sum(cost for _, cost in self.spent)
+        if remaining < left:
+            self.spent.append((anyio.current_time(), left - remaining))
 
 
 class _Play:
-    def __init__(self, scenario: Scenario, seed: int, budget: RollingBudget | None) -> None:
+    def __init__(self, scenario: Scenario, seed: int) -> None:
         self.scenario = scenario
+        self.budget = RollingBudget(scenario.credits, scenario.credits_return_s) if scenario.credits else None
         self.rng = random.Random(seed)
         self.events: list[tuple[float, Event]] = []
         self.gate = Gate(
             GateSettings(scenario.ceiling, scenario.rate, 300.0, "api.example", scenario.wait_s),
             observe=self.observe,
-            budget=budget,
+            budget=self.budget,
             jitter=self.rng.random,
         )
         self.at_server = 0
@@ -157,6 +166,7 @@ class _Play:
             calls=self.calls,
             limit=self.gate.limit,
             spent=len(self.spent) * COST,
+            counted=sum(cost for _, cost in self.budget.spent) if self.budget else len(self.spent) * COST,
             stopped=self.stopped,
         )
 
@@ -216,10 +226,12 @@ class _Play:
         edges += [one for steps in (scenario.cap, scenario.latency_s, scenario.others) for one, _ in steps]
         points = sorted(one for one in set(edges) if WARM_UP_S <= one <= scenario.seconds)
         total = 0.0
-        for start, stop in zip(points, points[1:], strict=False):
+        for start, stop in pairwise(points):
             places = min(at(scenario.cap, start) - at(scenario.others, start), scenario.ceiling)
             # A place counts as taken on the way too: a load that never has more in flight is never refused.
             per_s = places / (at(scenario.latency_s, start) + scenario.link_s)
+            if scenario.credits is not None:
+                per_s = min(per_s, scenario.credits / COST / scenario.credits_return_s)
             total += min(per_s, scenario.rate or per_s) * (stop - start)
         return max(total * (1 - scenario.errors), 1e-9)
 
@@ -227,6 +239,8 @@ class _Play:
         """From a pause's beginning until its probe has passed."""
         total, since = 0.0, None
         for when, event in self.events:
+            if when >= self.scenario.seconds:
+                break  # the end itself, where each call is given up
             if isinstance(event, GatePaused) and since is None:
                 since = when
             elif isinstance(event, GateReopened) and since is not None:

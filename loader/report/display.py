@@ -17,10 +17,15 @@ from loader.events import (
     BatchAnswered,
     BatchInDoubt,
     BatchRefused,
+    CreditsRanOut,
+    CreditsReturned,
     Event,
     GatePaused,
+    LimitLowered,
+    LimitRaised,
     LoadOpened,
     LoadStopping,
+    PlacesShared,
     RecordsHeld,
     ServiceUnreachable,
     TokenRefreshed,
@@ -48,6 +53,10 @@ def told(event: Event, *, verbose: bool) -> str:
         case ServiceUnreachable():
             host, reason = text.printable(event.host), text.printable(event.reason)
             return f"{host} is out of reach ({reason}); giving up in {text.time_left(event.gives_up_in_s)}"
+        case CreditsRanOut():
+            return f"the day's credits are spent; sending goes on in {text.time_left(event.wait_s)}"
+        case CreditsReturned():
+            return "there are credits again"
         case LoadStopping():
             return f"{event.signal}: nothing new is sent, waiting for answers; once more stops at once"
     return _detail(event) if verbose else ""
@@ -67,7 +76,14 @@ def _detail(event: Event) -> str:
         case RecordsHeld():
             return f"{text.plural(event.records, 'record')} held: in the CRM or not, only a person can tell"
         case GatePaused():
-            return f"429: nothing is sent for {text.duration(event.pause_s)}"
+            why = "429" if event.push_back else "no answer"
+            return f"{why}: nothing is sent for {text.duration(event.pause_s)}"
+        case LimitRaised():
+            return f"{text.plural(event.limit, 'call')} at once from now on"
+        case LimitLowered():
+            return f"429 for call {event.refused} of those in flight: {event.limit} at once from now on"
+        case PlacesShared():
+            return f"other loads on this machine leave {event.share} of {event.ceiling} places"
         case TokenRefreshed():
             return "a new access token"
         case _:

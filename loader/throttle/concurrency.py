@@ -11,12 +11,17 @@ from enum import Enum, auto
 
 import msgspec
 
+from loader.wire.limits import LARGE_CALLS_IN_FLIGHT_MAX
+
 START = 2
 QUIET_ROUNDS_FIRST = 10
 """Round trips without a push-back before a refused level is tried again; doubled each time it is refused."""
 QUIET_ROUNDS_MAX = 160
 """A load that runs for days still notices within minutes that another program has gone; and a try costs one
 refused call in so many round trips."""
+REFUSALS_IN_A_ROW_MAX = 2
+"""Refusals at levels that held, one after another, before they are no chance any more. Two, for a try that
+found a place which had just come free makes a level look as if it held, and takes the next one along."""
 ROUND_TRIP_WEIGHT = 0.125
 """Of the latest call in the smoothed round trip, as in TCP (RFC 6298)."""
 
@@ -42,7 +47,7 @@ class PushBack(Enum):
     """A try at a level above one that is known to hold, or a lone refusal: the limit is one below the refused
     level now, and that is all."""
     HALVED = auto()
-    """No level below is known to hold, or the next call was refused too: all that was known is doubtful."""
+    """No level below is known to hold, or the next calls were refused too: all that was known is doubtful."""
     LATE = auto()
     """Its call began before the last halving: the same piece of news."""
 
@@ -50,16 +55,17 @@ class PushBack(Enum):
 class Limit:
     """The limit for one load; `value` is never below 1.
 
-    Before the first push-back it grows by one with each call that passes; after it, by one each round trip.
-    It grows only while it is what holds the load back.
+    It grows only while it is what holds the load back: by one with each call that passes up to `fast_to` and
+    until the first push-back, then by one each round trip.
     """
 
-    def __init__(self, ceiling: int, *, start: int = START) -> None:
+    def __init__(self, ceiling: int, *, start: int = START, fast_to: int = LARGE_CALLS_IN_FLIGHT_MAX) -> None:
         self.value = min(start, ceiling)
         self.refused: int | None = None
         """The lowest level that was refused, until it is found to hold."""
         self.round_trip_s: float | None = None
         """Of calls that passed, smoothed."""
+        self._fast_to = fast_to
         self._next = 0
         """The number of the next flight."""
         self._epoch = 0
@@ -75,6 +81,8 @@ class Limit:
         """The level of the last push-back; 0: there was none."""
         self._lowered_from = 0
         """Calls of this number and later ones began after the limit was lowered."""
+        self._in_a_row = 0
+        """Push-backs, each for a call that began after the one before, with no round trip between."""
         self._refusals: deque[range] = deque(maxlen=64)
         """Of each refused call the flights that began while it was out."""
 
@@ -111,16 +119,15 @@ class Limit:
         if flight.epoch != self._epoch:
             self._keep_below(level)
             return PushBack.LATE
-        # At a level that held so far, one refusal may be chance: somebody in the CRM's own pages took a place
-        # for a moment. A second one, before a call that began after the first has passed, is none.
         afresh = flight.number >= self._lowered_from
-        chance = not afresh or self._quiet_rounds > 0
-        if level > 1:
-            self._note_wait(level, afresh=afresh)
         if afresh:
+            self._note_refusal(level)
             self._lowered_from = self._next
         self._round_from = self._next
         self._quiet_rounds = 0
+        # At a level that held so far a refusal may be chance: somebody in the CRM's own pages took a place
+        # for a moment. One after another, with no call between that passed, they are none.
+        chance = self._in_a_row <= REFUSALS_IN_A_ROW_MAX
         if self._held >= 1 and level > 1 and (level > self._held or chance):
             self._keep_below(level)
             return PushBack.STEP_BACK
@@ -151,7 +158,7 @@ class Limit:
         self._held = max(self._held, level)
 
     def _may_grow(self) -> bool:
-        if not self._last_refused:
+        if not self._last_refused and self.value < self._fast_to:
             return True
         if self._held < self.value:
             return False
@@ -166,9 +173,16 @@ class Limit:
         self._held = min(self._held, self.refused - 1)
         self._tried = min(self._tried, self.refused - 1)
 
-    def _note_wait(self, level: int, *, afresh: bool) -> None:
-        """How long to keep away from the refused level: once for each round trip, however many 429s."""
-        again = level == self._last_refused and self._quiet_rounds <= 2 * self._wait_rounds + 2
-        if afresh:
-            self._wait_rounds = min(2 * self._wait_rounds, QUIET_ROUNDS_MAX) if again else QUIET_ROUNDS_FIRST
-        self._last_refused = level
+    def _note_refusal(self, level: int) -> None:
+        """How long to keep away from the refused level: twice as long if it had just been tried again."""
+        if self._quiet_rounds == 0 and self._last_refused:
+            self._in_a_row += 1
+        else:
+            self._in_a_row = 1
+            # A try that passes by luck is refused one level higher.
+            tried = self._last_refused <= level <= self._last_refused + 2
+            soon = self._quiet_rounds <= 2 * self._wait_rounds + 2
+            longer = min(2 * self._wait_rounds, QUIET_ROUNDS_MAX)
+            self._wait_rounds = longer if tried and soon and self._last_refused else QUIET_ROUNDS_FIRST
+        if level > 1:
+            self._last_refused = level
