@@ -31,6 +31,15 @@ class LoadOpened(Event, frozen=True, gc=False):
     """Where the records of earlier runs stand."""
 
 
+class WindowCut(Event, frozen=True, gc=False):
+    """The batches of a window are cut; they may be sent once it is durable."""
+
+    read_s: float
+    """What the load has waited for its input so far, in seconds."""
+    check_s: float
+    """What splitting, checking and cutting have taken so far."""
+
+
 class WindowIntended(Event, frozen=True, gc=False):
     """A window of batches is durable and may be sent."""
 

@@ -34,7 +34,7 @@ from loader.errors import (
     command,
     remedy,
 )
-from loader.events import LoadOpened, Observer
+from loader.events import LoadOpened, Observer, WindowCut
 from loader.outcomes import Outcome
 from loader.pipeline import DRAIN_S, Pipeline
 from loader.preflight import Preflight
@@ -202,6 +202,8 @@ class Run:
 
     async def _intend(self, window: Window) -> None:
         self._kept.keep_invalid(window)
+        if window.batches:
+            self._observe(WindowCut(self._reader.read_s, self._reader.check_s))
         await self._recorder.intend(window)
         self._require_few_rejected()
 

@@ -16,35 +16,23 @@ from loader.events import (
     BatchInDoubt,
     BatchRefused,
     BatchSent,
+    CallPushedBack,
     Event,
-    GatePaused,
-    GateReopened,
     LoadOpened,
     RecordsHeld,
     WindowIntended,
 )
 from loader.outcomes import ErrorCount, Outcome
 from loader.report import text
+from loader.report.limiting import Look, Pacing, limited_by
 from loader.report.summary import described
 
 RATE_OVER_S = 10.0
 """Records a second are counted over this long."""
-LIMIT_OVER_S = 2.0
-"""What limits a load is said once it did so for this long."""
 LATENCIES_KEPT = 500
 ERROR_KINDS_MAX = 200
 """So many kinds of errors are told apart; beyond them a hostile answer could fill the memory."""
 BAR_WIDTH = 30
-
-
-class _Look(msgspec.Struct, frozen=True):
-    """What one look at the load saw."""
-
-    at: float
-    settled: int
-    in_flight: int
-    sent: int
-    waiting: int
 
 
 class _Rest(msgspec.Struct, frozen=True):
@@ -58,28 +46,32 @@ class Progress:
     """Counts a load's events. `look` is called about four times a second, or as rarely as one likes."""
 
     def __init__(self, *, concurrency: int, rate: float | None = None, limit: int | None = None) -> None:
-        self.concurrency = concurrency
+        self.pacing = Pacing(concurrency)
         self.rate_limit = rate
         self.limit = limit
         self.opened: LoadOpened | None = None
         self.outcomes: Counter[Outcome] = Counter()
         self.records_read = 0
         self.input_bytes_read = 0
-        self.paused = False
-        self.pauses = 0
+        self.push_backs = 0
         self.sent_again = 0
         self.held = 0
         self.errors: Counter[tuple[str, str]] = Counter()
         self._sent = 0
+        self._ready = 0
         self._in_flight: set[tuple[int, int]] = set()
         self._resting: dict[int, _Rest] = {}
         self._latencies: deque[float] = deque(maxlen=LATENCIES_KEPT)
-        self._looks: deque[_Look] = deque()
+        self._looks: deque[Look] = deque()
 
     def apply(self, event: Event) -> None:
+        self.pacing.apply(event)
         match event:
             case BatchSent():
                 self._sent += 1
+                if event.attempt == 1:
+                    # Those of an earlier run were never counted as ready.
+                    self._ready = max(self._ready - event.records, 0)
                 self.sent_again += event.attempt > 1
                 self._in_flight.add((event.batch, event.attempt))
             case BatchAnswered():
@@ -91,15 +83,13 @@ class Progress:
                 self._resting[event.batch] = _Rest(event.attempt, event.records)
             case WindowIntended():
                 self.records_read += event.records + event.invalid
+                self._ready += event.records
                 self.outcomes[Outcome.INVALID] += event.invalid
                 # Windows lag behind what is read ahead; the offset, in a compressed input, is far beyond it.
                 self.input_bytes_read = min(event.input_bytes_read, event.input_offset)
                 self._count_errors(event.errors)
-            case GatePaused():
-                self.paused = True
-                self.pauses += 1
-            case GateReopened():
-                self.paused = False
+            case CallPushedBack():
+                self.push_backs += 1
             case RecordsHeld():
                 self.held += event.records
             case LoadOpened():
@@ -149,8 +139,20 @@ class Progress:
 
     def look(self, now: float) -> None:
         """Remembers where the load stands now: rates and limits come from these looks."""
-        waiting = self.records_read - self.settled - self.in_doubt
-        self._looks.append(_Look(now, self.settled, self.in_flight, self._sent, waiting))
+        pacing = self.pacing
+        self._looks.append(
+            Look(
+                now,
+                self.settled,
+                self.in_flight,
+                self._sent,
+                pacing.allowed,
+                self._ready,
+                pacing.syncing,
+                pacing.read_s,
+                pacing.check_s,
+            )
+        )
         while len(self._looks) > 2 and now - self._looks[1].at >= RATE_OVER_S:
             self._looks.popleft()
 
@@ -187,20 +189,7 @@ class Progress:
 
     def limited_by(self) -> str:
         """What holds the load back, where that is beyond doubt; else nothing."""
-        if self.paused:
-            return "server (429): paused, then one probe"
-        looks = [look for look in self._looks if self._looks[-1].at - look.at <= LIMIT_OVER_S]
-        span_s = looks[-1].at - looks[0].at if looks else 0.0
-        if span_s < LIMIT_OVER_S * 0.75:
-            return ""
-        if all(look.in_flight >= self.concurrency for look in looks):
-            return f"concurrency ({self.concurrency})"
-        calls_per_s = (looks[-1].sent - looks[0].sent) / span_s
-        if self.rate_limit and calls_per_s >= self.rate_limit * 0.9:
-            return f"rate ({self.rate_limit:g} calls/s)"
-        if not self.read_whole and all(look.waiting <= 0 for look in looks):
-            return "input"
-        return ""
+        return limited_by(self.pacing, list(self._looks), rate=self.rate_limit, read_whole=self.read_whole)
 
 
 def block(progress: Progress, *, width: int = 80) -> list[str]:
@@ -276,10 +265,10 @@ def _counts(progress: Progress) -> list[str]:
 
 def _pace(progress: Progress) -> str:
     half, most = progress.latency_at(50), progress.latency_at(99)
-    facts = [text.rate(progress.per_second), f"{progress.in_flight} of {progress.concurrency} calls"]
+    facts = [text.rate(progress.per_second), f"{progress.in_flight} of {progress.pacing.allowed} calls"]
     if half is not None and most is not None:
         facts.append(f"p50 {text.latency(half)}  p99 {text.latency(most)}")
-    facts.append(f"429: {text.count(progress.pauses)}")
+    facts.append(f"429: {text.count(progress.push_backs)}")
     return " " + "   ".join([*facts, f"sent again: {text.count(progress.sent_again)}"])
 
 

@@ -37,6 +37,10 @@ class Reader:
         self._opened: float | None = None
         """When the first bytes of the present window arrived, on the event loop's clock."""
         self._batches: list[Batch] = []
+        self.read_s = 0.0
+        """Seconds that the input was waited for."""
+        self.check_s = 0.0
+        """Seconds that splitting, checking and cutting took."""
         self.ended = cutter.full
         """No window follows those handed on: the input has ended, or the limit is reached."""
 
@@ -63,13 +67,19 @@ class Reader:
             DiskError: the input cannot be read.
         """
         while not self.ended:
+            began = anyio.current_time()
             data = await self._read()
+            arrived = anyio.current_time()
+            self.read_s += arrived - began
             if data is not None:
                 items = self._splitter.feed(data) if data else self._splitter.flush()
                 for batch in self._cutter.feed(items):
                     self._batches.append(batch)
                     if len(self._batches) >= self._batches_max:
+                        self.check_s += anyio.current_time() - arrived
                         yield self._close_window()
+                        arrived = anyio.current_time()
+                self.check_s += anyio.current_time() - arrived
             over = data == b"" or self._cutter.full
             if over or data is None or self._too_old():
                 rest = self._cutter.cut()

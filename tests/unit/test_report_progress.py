@@ -9,15 +9,22 @@ from loader.events import (
     BatchInDoubt,
     BatchRefused,
     BatchSent,
+    CallPushedBack,
+    CreditsRanOut,
+    CreditsReturned,
     Event,
     GatePaused,
     GateReopened,
+    LimitLowered,
+    LimitRaised,
     LoadOpened,
     LoadStopping,
+    PlacesShared,
     RecordsHeld,
     ServiceUnreachable,
     TokenRefreshed,
     Warned,
+    WindowCut,
     WindowIntended,
 )
 from loader.outcomes import ErrorCount, Outcome
@@ -50,12 +57,14 @@ def test_the_live_block() -> None:
         state.apply(BatchSent(batch, 1, 100))
         state.apply(answered(batch, inserted=97, duplicate=3))
     state.apply(BatchSent(16, 1, 100))
+    state.apply(LimitRaised(10))
+    state.apply(CallPushedBack(11))
     state.look(2.0)
     assert progress.block(state) == [
         "leads.ndjson → Leads @ www.zohoapis.eu                           load 01JD8-7QK2",
         " 25 % ━━━━━━━╺━━━━━━━━━━━━━━━━━━━━━━   1,502 of ~6,000    ETA 6 s",
         " inserted 1,455   duplicate 45   rejected 0   in doubt 0   invalid 2",
-        " 750 rec/s   1 of 10 calls   p50 1.09 s  p99 1.09 s   429: 0   sent again: 0",
+        " 750 rec/s   1 of 10 calls   p50 1.09 s  p99 1.09 s   429: 1   sent again: 0",
         " errors  MANDATORY_NOT_FOUND Last_Name 2",
     ]
 
@@ -98,8 +107,25 @@ def test_held_records_stay_in_doubt() -> None:
     assert told(BatchInDoubt(1, 1, 100, "timeout"), RecordsHeld(100)).in_doubt == 100
 
 
+def sending(calls: int, *, allowed: int = 10, rate: float | None = None, concurrency: int = 10) -> Progress:
+    """A load with so many calls in flight of those that may be."""
+    batches = (BatchSent(batch, 1, 100) for batch in range(calls))
+    before = (OPENED, LimitRaised(allowed), window(calls * 100, offset=10))
+    return told(*before, *batches, rate=rate, concurrency=concurrency)
+
+
+def looked(state: Progress, *events: Event, start: float = 0.0, looks: int = 9) -> str:
+    """What limits the load after looks at it over two seconds, the events between the first two of them."""
+    for number in range(looks):
+        state.look(start + number / 4)
+        if number == 0:
+            for event in events:
+                state.apply(event)
+    return state.limited_by()
+
+
 def test_limits_are_named_only_when_they_lasted() -> None:
-    state = told(OPENED, window(1000, offset=10), *(BatchSent(batch, 1, 100) for batch in range(10)))
+    state = sending(10)
     state.look(0.0)
     assert state.limited_by() == ""
     state.look(2.0)
@@ -107,23 +133,57 @@ def test_limits_are_named_only_when_they_lasted() -> None:
     state.apply(BatchRefused(3, 1, "429"))
     state.look(2.5)
     assert state.limited_by() == ""
-    state.apply(GatePaused(1.0))
-    assert state.limited_by().startswith("server (429)")
+
+
+def test_a_pause_is_named_at_once_and_says_whether_the_server_answers() -> None:
+    state = told(OPENED, GatePaused(1.0))
+    assert state.limited_by() == "server (429): paused, then one probe"
+    state.apply(GatePaused(1.0, push_back=False))
+    assert state.limited_by() == "server (no answer): paused, then one probe"
     state.apply(GateReopened())
     assert state.limited_by() == ""
 
 
-def test_a_rate_and_a_slow_input_are_named() -> None:
-    state = told(OPENED, window(1000, offset=10), rate=2.0)
+def test_a_limit_that_a_push_back_found_is_the_servers() -> None:
+    state = sending(8, allowed=9, concurrency=25)
+    assert looked(state, LimitLowered(8, 9)) == "server concurrency (8)"
+    assert "8 of 8 calls" in progress.block(state)[3]
+
+
+def test_a_limit_that_still_rises_is_no_limit_yet() -> None:
+    assert looked(sending(4, allowed=4)) == ""
+
+
+def test_places_that_other_loads_have_are_named() -> None:
+    state = sending(5)
+    assert looked(state, PlacesShared(5, 10)) == "concurrency (5 of 10, other loads here have the rest)"
+    state.apply(PlacesShared(10, 10))
+    assert looked(state, window(1000, offset=20), start=10.0) == "", "5 of 10 calls, and records to send"
+
+
+def test_a_wait_for_credits_is_named_until_they_are_back() -> None:
+    state = told(OPENED, CreditsRanOut(4000.0))
+    assert state.limited_by() == "credits (spent; waiting for 1 h 07 m)"
+    state.apply(CreditsReturned())
+    assert state.limited_by() == ""
+
+
+def test_a_rate_is_named() -> None:
+    state = sending(1, rate=2.0)
     state.look(0.0)
     for batch in range(4):
         state.apply(BatchSent(batch, 1, 100))
     state.look(2.0)
     assert state.limited_by() == "rate (2 calls/s)"
-    idle = told(LoadOpened("X", "Leads", "h", "-", None, 0), window(100, offset=10), answered(1))
-    idle.look(0.0)
-    idle.look(2.0)
-    assert idle.limited_by() == "input"
+
+
+def test_what_starves_the_calls_is_named() -> None:
+    assert looked(sending(1)) == "input", "no window came"
+    assert looked(sending(1), WindowCut(1.5, 0.5), window(0, offset=20)) == "input"
+    assert looked(sending(1), WindowCut(0.5, 1.5), window(0, offset=20)) == "check"
+    assert looked(sending(1), WindowCut(0.1, 0.1)) == "disk"
+    assert looked(sending(1), WindowCut(0.1, 0.1), window(0, offset=20)) == "", "neither took its time"
+    assert looked(sending(1), window(0, offset=1_000_000)) == "", "all is read: the last calls are out"
 
 
 def test_the_memory_for_errors_is_bounded() -> None:
@@ -168,6 +228,11 @@ def test_verbose_tells_each_refused_or_doubtful_call() -> None:
         GatePaused(2.0),
         TokenRefreshed(),
         ServiceUnreachable("h\x1b", "refused", 290.0),
+        LimitRaised(2),
+        LimitLowered(1, 2),
+        PlacesShared(5, 10),
+        CreditsRanOut(90.0),
+        CreditsReturned(),
     )
     lines = [display.told(event, verbose=True) for event in events]
     assert lines[0] == "batch 3, attempt 2: not applied, HTTP 429"

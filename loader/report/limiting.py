@@ -1,0 +1,140 @@
+"""What holds a load back: input, check, disk, rate, concurrency, credits or the server.
+
+No I/O and no clock. Events say what the gate and the reader are at; looks at the load, some times a second,
+say whether that lasts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from loader.events import (
+    CreditsRanOut,
+    CreditsReturned,
+    Event,
+    GatePaused,
+    GateReopened,
+    LimitLowered,
+    LimitRaised,
+    PlacesShared,
+    WindowCut,
+    WindowIntended,
+)
+from loader.report import text
+from loader.throttle.concurrency import START
+
+OVER_S = 2.0
+"""What limits a load is said once it did so for this long."""
+MOSTLY = 0.75
+"""Of the looks: a place that is free for a moment, between one call and the next, makes no other limit."""
+
+
+class Look(msgspec.Struct, frozen=True):
+    """What one look at the load saw."""
+
+    at: float
+    settled: int
+    in_flight: int
+    sent: int
+    """Calls so far."""
+    allowed: int
+    """Calls that might be in flight."""
+    ready: int
+    """Records that may be sent and were not yet."""
+    syncing: bool
+    """A window that is cut was not durable yet."""
+    read_s: float
+    check_s: float
+    """As `WindowCut` says."""
+
+
+class Pacing:
+    """What the gate and the reader are at."""
+
+    def __init__(self, ceiling: int) -> None:
+        self.ceiling = ceiling
+        self.limit = min(START, ceiling)
+        self.share = ceiling
+        self.refused = False
+        """The limit was lowered by a push-back, and is what the server takes."""
+        self.pause: GatePaused | None = None
+        self.credits_wait_s: float | None = None
+        self.syncing = False
+        self.read_s = 0.0
+        self.check_s = 0.0
+
+    @property
+    def allowed(self) -> int:
+        """Calls that may be in flight now."""
+        return min(self.limit, self.share)
+
+    def apply(self, event: Event) -> None:
+        match event:
+            case WindowCut():
+                self.syncing = True
+                self.read_s, self.check_s = event.read_s, event.check_s
+            case WindowIntended():
+                self.syncing = False
+            case LimitRaised():
+                self.limit = event.limit
+            case LimitLowered():
+                self.limit, self.refused = event.limit, True
+            case PlacesShared():
+                self.share = event.share
+            case GatePaused():
+                self.pause = event
+            case GateReopened():
+                self.pause = None
+            case CreditsRanOut():
+                self.credits_wait_s = event.wait_s
+            case CreditsReturned():
+                self.credits_wait_s = None
+            case _:
+                pass
+
+
+def limited_by(pacing: Pacing, looks: Sequence[Look], *, rate: float | None, read_whole: bool) -> str:
+    """What holds the load back, where that is beyond doubt; else nothing. `rate`: calls a second."""
+    if pacing.credits_wait_s is not None:
+        return f"credits (spent; waiting for {text.time_left(pacing.credits_wait_s)})"
+    if pacing.pause is not None:
+        return f"server ({'429' if pacing.pause.push_back else 'no answer'}): paused, then one probe"
+    lasting = [look for look in looks if looks[-1].at - look.at <= OVER_S]
+    span_s = lasting[-1].at - lasting[0].at if lasting else 0.0
+    if span_s < OVER_S * 0.75:
+        return ""
+    if _mostly([look.in_flight >= look.allowed for look in lasting]):
+        return _places(pacing)
+    if rate and (lasting[-1].sent - lasting[0].sent) / span_s >= rate * 0.9:
+        return f"rate ({rate:g} calls/s)"
+    if not read_whole and _mostly([look.in_flight < look.allowed and not look.ready for look in lasting]):
+        return _supply(lasting, span_s)
+    return ""
+
+
+def _places(pacing: Pacing) -> str:
+    if pacing.allowed >= pacing.ceiling:
+        return f"concurrency ({pacing.ceiling})"
+    if pacing.share < pacing.limit:
+        return f"concurrency ({pacing.share} of {pacing.ceiling}, other loads here have the rest)"
+    # Else it still rises.
+    return f"server concurrency ({pacing.limit})" if pacing.refused else ""
+
+
+def _supply(looks: Sequence[Look], span_s: float) -> str:
+    """Why there is nothing to send."""
+    if _mostly([look.syncing for look in looks]):
+        return "disk"
+    read_s = looks[-1].read_s - looks[0].read_s
+    check_s = looks[-1].check_s - looks[0].check_s
+    if read_s + check_s == 0.0:
+        return "input"  # no window in all this time
+    if read_s + check_s < span_s / 2:
+        return ""
+    return "check" if check_s > read_s else "input"
+
+
+def _mostly(seen: Sequence[bool]) -> bool:
+    return sum(seen) >= MOSTLY * len(seen)
