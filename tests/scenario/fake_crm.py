@@ -35,6 +35,7 @@ from loader.records import Attempt, Batch, Span, Window
 from loader.throttle.gate import Gate, GateSettings
 from loader.wire.messages import Fault, HttpReply, HttpRequest, NoReply, Reply
 from loader.wire.options import PLAIN, InsertOptions
+from tests.throttle_fakes import FakeBudget
 
 EPOCH_S = 1_767_225_600.0
 """The server's time when a test begins."""
@@ -113,6 +114,8 @@ class FakeCrm:
         """Records that the CRM makes of one with a Recurring_Activity."""
         self.token = 1
         self.revoked: set[int] = set()
+        self.credits_left: int | None = None
+        """What each answer says of them."""
         self.inserts: list[list[int]] = []
         self.requests: list[HttpRequest] = []
         """The inserts as they came."""
@@ -164,7 +167,10 @@ class FakeCrm:
                 reply = await self._question(request, token)
         finally:
             self._calls_in_flight -= 1
-        return msgspec.structs.replace(reply, token_number=token) if isinstance(reply, HttpReply) else reply
+        if not isinstance(reply, HttpReply):
+            return reply
+        told = {} if self.credits_left is None else {"x-api-credits-remaining": str(self.credits_left)}
+        return msgspec.structs.replace(reply, token_number=token, headers=told)
 
     async def _insert(self, records: list[Record], token: int) -> Reply:
         self.before_insert([record["Line"] for record in records])
@@ -421,6 +427,7 @@ class World:
         self.events: list[Event] = []
         self.recorder = ListRecorder()
         crm.before_insert = self.recorder.require_announced
+        self.budget = FakeBudget()
         self.windows_intended = 0
         self._key = key
         self._rung = rung or (Rung.SEND_AGAIN if key or stamp else Rung.HOLD)
@@ -441,7 +448,7 @@ class World:
         # What these tests are about begins where the places are found.
         start = self.concurrency
         settings = GateSettings(self.concurrency, None, self._patience_s, "crm.example", start=start)
-        return Gate(settings, observe=self.events.append, jitter=lambda: 0.5)
+        return Gate(settings, observe=self.events.append, budget=self.budget, jitter=lambda: 0.5)
 
     @cached_property
     def pipeline(self) -> Pipeline:

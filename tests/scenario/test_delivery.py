@@ -840,6 +840,46 @@ def test_without_an_access_token_nothing_has_left_and_the_load_stops() -> None:
     assert world.recorder.may_be_applied == set()
 
 
+@pytest.mark.parametrize(
+    ("deed", "spent"),
+    [
+        (Deed.ANSWER, 3),
+        (Deed.LOSE_AFTER, 6),
+        (Deed.NOT_HANDED_OVER, 6),
+        (Deed.UNREACHABLE, 3),
+        (Deed.PUSH_BACK, 3),
+    ],
+    ids=lambda value: getattr(value, "name", str(value)),
+)
+def test_a_call_costs_a_credit_for_each_ten_records_unless_it_is_proved_uncharged(
+    deed: Deed, spent: int
+) -> None:
+    world = World(FakeCrm(unique="Email"), stamp=None, key="Email")
+    world.crm.plan.extend([deed])
+    run(world, [leads(1, 25)])
+    inserts = [cost for cost in world.budget.taken if cost > 1]
+    assert set(inserts) == {3}
+    assert sum(inserts) - sum(cost for cost in world.budget.given_back if cost > 1) == spent
+
+
+def test_a_refused_token_and_one_that_is_not_there_cost_no_credits() -> None:
+    world = World(FakeCrm())
+    world.crm.revoked = {1}
+    run(world, [leads(1, 25)])
+    assert world.budget.spent == 3
+    without = World(WithoutToken(after=0))
+    run(without, [leads(1, 25)])
+    assert without.budget.spent == 0
+
+
+def test_what_inserts_and_questions_tell_of_the_credits_reaches_the_budget() -> None:
+    world = World(FakeCrm(), key="Email", rung=Rung.ASK)
+    world.crm.plan.extend([Deed.LOSE_AFTER])
+    world.crm.credits_left = 77
+    run(world, [leads(1, 2), leads(3, 2)])
+    assert world.budget.corrected == [77, 77]
+
+
 def test_a_record_in_doubt_stays_in_doubt_where_its_second_sending_finds_no_access_token() -> None:
     world = World(WithoutToken(after=1, unique="Email"), key="Email")
     world.crm.plan.extend([Deed.LOSE_AFTER])

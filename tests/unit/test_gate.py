@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import anyio
 import pytest
 
 from loader.errors import NotNowError
-from loader.events import CallPushedBack, Event, GatePaused, GateReopened, LimitLowered, ServiceUnreachable
+from loader.events import (
+    CallPushedBack,
+    CreditsRanOut,
+    CreditsReturned,
+    Event,
+    GatePaused,
+    GateReopened,
+    LimitLowered,
+    LimitRaised,
+    PlacesShared,
+    ServiceUnreachable,
+)
 from loader.throttle.gate import Gate, GateClosedError, GateSettings
 from tests import virtual_time
+from tests.throttle_fakes import FakeBudget, FakePlaces
+
+NOW_S = 1_767_268_800.0
+"""Unix seconds when a test begins; they do not go on."""
 
 
 def make_gate(
@@ -17,10 +34,15 @@ def make_gate(
     concurrency: int = 10,
     rate: float | None = None,
     patience_s: float = 300,
+    wait_s: float = 0.0,
+    budget: FakeBudget | None = None,
+    places: FakePlaces | None = None,
 ) -> Gate:
-    settings = GateSettings(concurrency, rate, patience_s, "api.example", start=concurrency)
+    settings = GateSettings(concurrency, rate, patience_s, "api.example", wait_s, start=concurrency)
     seen = [] if events is None else events
-    return Gate(settings, observe=seen.append, jitter=lambda: 1.0)
+    return Gate(
+        settings, observe=seen.append, budget=budget, places=places, jitter=lambda: 1.0, wall=lambda: NOW_S
+    )
 
 
 def test_no_more_calls_are_in_flight_than_there_are_places() -> None:
@@ -291,5 +313,251 @@ def test_those_that_were_in_flight_when_a_pause_began_do_not_end_it() -> None:
             assert anyio.current_time() == pytest.approx(30.1, abs=0.01)
             place.passed()
         assert [type(event) for event in events] == [CallPushedBack, LimitLowered, GatePaused, GateReopened]
+
+    virtual_time.run(main)
+
+
+async def call(gate: Gate, took_s: float = 1.0, *, credits: int = 1) -> None:
+    """A call that passes."""
+    async with gate.admit(credits) as place:
+        await anyio.sleep(took_s)
+        place.passed()
+
+
+def test_the_limit_starts_low_and_rises_while_calls_wait_for_places() -> None:
+    async def main() -> None:
+        events: list[Event] = []
+        gate = Gate(GateSettings(4, None, 300, "api.example"), observe=events.append)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(12):
+                tasks.start_soon(call, gate)
+        assert events == [LimitRaised(3), LimitRaised(4)]
+        assert anyio.current_time() == pytest.approx(1 + 3, abs=0.01), "2, 4, 4, 2 calls"
+
+    virtual_time.run(main)
+
+
+def test_a_lone_refusal_pauses_nobody() -> None:
+    async def main() -> None:
+        events: list[Event] = []
+        gate = make_gate(events, concurrency=3)
+
+        async def refused() -> None:
+            async with gate.admit() as place:
+                await anyio.sleep(0.1)
+                place.pushed_back()
+
+        async with anyio.create_task_group() as tasks:
+            await call(gate)
+            for work in (call, call):
+                tasks.start_soon(work, gate)
+            await anyio.sleep(0.1)
+            tasks.start_soon(refused)
+            await anyio.sleep(0.2)
+            assert (gate.limit, gate.in_flight) == (2, 2)
+            tasks.start_soon(call, gate)
+        assert events == [CallPushedBack(3), LimitLowered(2, 3)]
+        assert anyio.current_time() == pytest.approx(3, abs=0.01)
+
+    virtual_time.run(main)
+
+
+def test_a_refusal_that_asks_for_a_pause_pauses_everybody() -> None:
+    async def main() -> None:
+        gate = make_gate(concurrency=3)
+        async with anyio.create_task_group() as tasks:
+            await call(gate)
+            tasks.start_soon(call, gate)
+            await anyio.sleep(0.1)
+            async with gate.admit() as place:
+                place.pushed_back(5)
+            await call(gate)
+        assert anyio.current_time() == pytest.approx(1.1 + 5 + 1, abs=0.01)
+
+    virtual_time.run(main)
+
+
+def test_the_first_pause_takes_about_a_round_trip_and_no_longer_than_five_seconds() -> None:
+    async def main() -> None:
+        for round_trip_s, pause_s in ((0.001, 0.05), (0.2, 0.2), (30.0, 5.0)):
+            events: list[Event] = []
+            gate = make_gate(events)
+            await call(gate, round_trip_s)
+            async with gate.admit() as place:
+                place.pushed_back()
+            paused = [event.pause_s for event in events if isinstance(event, GatePaused)]
+            assert paused == pytest.approx([pause_s])
+
+    virtual_time.run(main)
+
+
+def test_a_pause_that_the_server_asks_for_again_and_again_grows_if_it_is_too_short() -> None:
+    async def main() -> None:
+        events: list[Event] = []
+        gate = make_gate(events)
+        for _ in range(5):
+            async with gate.admit() as place:
+                place.pushed_back(1)
+        pauses = [event.pause_s for event in events if isinstance(event, GatePaused)]
+        assert pauses == pytest.approx([1.0, 1.0, 2.0, 4.0, 8.0])
+
+    virtual_time.run(main)
+
+
+def test_a_call_that_is_not_charged_gives_its_credits_back() -> None:
+    async def main() -> None:
+        budget = FakeBudget()
+        gate = make_gate(budget=budget)
+        async with gate.admit(10) as place:
+            place.passed()
+        async with gate.admit(10) as place:
+            place.failed("no answer in time")
+        assert budget.given_back == []
+        async with gate.admit(9) as place:
+            place.passed(charged=False)
+        async with gate.admit(8) as place:
+            place.pushed_back()
+        async with gate.admit(7) as place:
+            place.failed("connection refused", reached=False)
+        assert budget.taken == [10, 10, 9, 8, 7]
+        assert budget.given_back == [9, 8, 7]
+
+    virtual_time.run(main)
+
+
+def test_a_call_that_is_given_up_may_have_been_charged() -> None:
+    async def main() -> None:
+        budget = FakeBudget()
+        with pytest.raises(ValueError, match="broken"):
+            async with make_gate(budget=budget).admit(10):
+                raise ValueError("broken")
+        assert budget.spent == 10
+
+    virtual_time.run(main)
+
+
+def test_what_the_server_says_is_left_reaches_the_budget() -> None:
+    async def main() -> None:
+        budget = FakeBudget()
+        async with make_gate(budget=budget).admit(10) as place:
+            place.credits_left(4321)
+            place.passed()
+        assert budget.corrected == [4321]
+
+    virtual_time.run(main)
+
+
+def test_credits_are_waited_for_without_a_place_and_the_wait_is_told_once() -> None:
+    async def main() -> None:
+        events: list[Event] = []
+        budget = FakeBudget(wait_s=[150.0, 90.0, 30.0])
+        gate = make_gate(events, budget=budget, wait_s=200)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call, gate)
+            await anyio.sleep(1)
+            assert gate.in_flight == 0
+        assert anyio.current_time() == pytest.approx(60 + 60 + 30 + 1), "the ledger is looked at each minute"
+        assert events == [CreditsRanOut(150.0), CreditsReturned()]
+
+    virtual_time.run(main)
+
+
+def test_credits_that_do_not_come_back_within_the_wait_end_the_load_and_it_says_when_to_come_back() -> None:
+    async def main() -> None:
+        gate = make_gate(budget=FakeBudget(wait_s=[7_250.0]), wait_s=7_200)
+        with pytest.raises(NotNowError, match="credits of the day are spent") as raised:
+            await call(gate, credits=10)
+        assert raised.value.exit_code == 7
+        back = datetime.fromtimestamp(NOW_S + 7_250 + 60).astimezone()
+        assert f"at {back:%H:%M on %Y-%m-%d} local time" in raised.value.hint
+        assert "--wait 3h" in raised.value.hint
+        assert "2 h 1 m" in raised.value.why
+
+    virtual_time.run(main)
+
+
+def test_a_probe_that_is_refused_while_the_ledger_is_spent_means_credits() -> None:
+    async def main() -> None:
+        events: list[Event] = []
+        budget = FakeBudget()
+        gate = make_gate(events, budget=budget, wait_s=10_000, patience_s=5)
+        budget.out = True
+        async with gate.admit(10) as place:
+            place.pushed_back()
+        assert budget.corrected == [], "a push-back by itself may be concurrency"
+        async with gate.admit(10) as place:
+            place.pushed_back()
+        assert budget.corrected == [0]
+        budget.waits = [3600.0 - 60 * minute for minute in range(60)]
+        await call(gate)
+        assert 3600 < anyio.current_time() < 3610
+        assert CreditsReturned() in events
+
+    virtual_time.run(main)
+
+
+def test_a_probe_that_is_refused_while_the_ledger_has_credits_only_lengthens_the_pause() -> None:
+    async def main() -> None:
+        budget = FakeBudget()
+        gate = make_gate(budget=budget)
+        for _ in range(3):
+            async with gate.admit(10) as place:
+                place.pushed_back()
+        assert budget.corrected == []
+        assert budget.spent == 0
+
+    virtual_time.run(main)
+
+
+def test_a_long_pause_that_the_server_asks_for_is_kept_where_credits_are_waited_for() -> None:
+    async def main() -> None:
+        budget = FakeBudget()
+        budget.out = True
+        gate = make_gate(budget=budget, wait_s=10_000)
+        async with gate.admit() as place:
+            place.pushed_back(3600)
+        await call(gate)
+        assert anyio.current_time() == pytest.approx(3601)
+
+    virtual_time.run(main)
+
+
+def test_a_load_stays_within_the_places_that_other_loads_leave() -> None:
+    async def main() -> None:
+        events: list[Event] = []
+        places = FakePlaces(2)
+        gate = make_gate(events, concurrency=4, places=places)
+        most = 0
+
+        async def counted() -> None:
+            nonlocal most
+            async with gate.admit() as place:
+                most = max(most, gate.in_flight)
+                await anyio.sleep(1)
+                place.passed()
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(4):
+                tasks.start_soon(counted)
+        assert (most, gate.limit) == (2, 2)
+        places.left = 4
+        async with anyio.create_task_group() as tasks:
+            for _ in range(4):
+                tasks.start_soon(counted)
+        assert most == 4
+        assert events == [PlacesShared(2, 4), PlacesShared(4, 4)]
+        assert places.wanted[-1] is False, "nothing is in flight any more: the others may have them"
+
+    virtual_time.run(main)
+
+
+def test_a_load_that_waits_for_credits_leaves_its_places_to_the_others() -> None:
+    async def main() -> None:
+        places = FakePlaces(2)
+        gate = make_gate(budget=FakeBudget(wait_s=[100.0]), wait_s=200, places=places)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call, gate)
+            await anyio.sleep(1)
+            assert places.wanted[-1] is False
 
     virtual_time.run(main)

@@ -6,15 +6,17 @@ import json
 from collections.abc import Callable, Mapping
 
 import anyio
+import msgspec
 import pytest
 
 from loader import preflight
 from loader.errors import CredentialsError, LoaderError, NotNowError, UsageError
-from loader.events import Event, Warned
+from loader.events import Event, GatePaused, Warned
 from loader.preflight import Preflight, Service
 from loader.throttle.gate import Gate, GateSettings
 from loader.wire.messages import Fault, HttpReply, HttpRequest, NoReply, Reply
 from tests import virtual_time
+from tests.throttle_fakes import FakeBudget
 
 NOON = "Thu, 01 Jan 2026 12:00:00 GMT"
 NOON_S = 1_767_268_800.0
@@ -77,11 +79,14 @@ class Script:
     async def renew_token(self, number: int) -> None:
         self.renewed.append(number)
 
-    def run(self, module: str = "Leads", *, patience_s: float = 60.0) -> Preflight:
+    def run(
+        self, module: str = "Leads", *, patience_s: float = 60.0, budget: FakeBudget | None = None
+    ) -> Preflight:
         async def main() -> Preflight:
             gate = Gate(
                 GateSettings(10, None, patience_s, "crm.example"),
                 observe=self.events.append,
+                budget=budget,
                 jitter=lambda: 0.5,
             )
             service = Service(self.send, self.renew_token, gate, "crm.example", lambda: NOON_S + 90)
@@ -127,6 +132,17 @@ def test_a_user_and_an_organisation_that_may_not_be_read_are_empty() -> None:
     script = Script(users=[refusal(401, "OAUTH_SCOPE_MISMATCH")], org=[refusal(403, "NO_PERMISSION")])
     told = script.run()
     assert (told.user_id, told.organisation) == ("", "")
+
+
+def test_a_question_waits_as_long_as_a_429_asks_for_and_tells_the_budget_what_is_left() -> None:
+    wait = reply(429, {"code": "TOO_MANY_REQUESTS", "details": {"retry_after": 40}})
+    rich = msgspec.structs.replace(reply(200, USER), headers={"date": NOON, "x-api-credits-remaining": "5"})
+    script = Script(fields=[wait, reply(200, FIELDS)], users=[rich])
+    budget = FakeBudget()
+    script.run(budget=budget)
+    assert [event.pause_s for event in script.events if isinstance(event, GatePaused)] == [40.0]
+    assert budget.corrected == [5]
+    assert budget.spent == 4
 
 
 def test_without_a_date_the_clocks_count_as_equal() -> None:
