@@ -116,6 +116,27 @@ def test_a_pause_closes_the_window_and_the_batch() -> None:
     virtual_time.run(main)
 
 
+def test_waiting_for_input_counts_as_reading_and_the_time_that_others_take_with_a_window_as_neither() -> None:
+    async def main() -> None:
+        read_fd, write_fd = os.pipe()
+        async with await open_input("-", stdin_fd=read_fd) as stream, anyio.create_task_group() as tasks:
+
+            async def write() -> None:
+                await anyio.sleep(30)
+                os.write(write_fd, b'{"n":1}\n' * 3)
+                os.close(write_fd)
+
+            tasks.start_soon(write)
+            reader = reader_of(stream)
+            async for _ in reader.windows():
+                await anyio.sleep(1000)
+            assert reader.read_s == pytest.approx(30, abs=0.1)
+            assert reader.check_s < 0.1
+        os.close(read_fd)
+
+    virtual_time.run(main)
+
+
 def test_an_input_that_trickles_is_handed_on_each_second() -> None:
     async def main() -> None:
         read_fd, write_fd = os.pipe()

@@ -36,6 +36,7 @@ TOKENS = ("tests/unit/test_tokens.py",)
 RECALL = ("tests/unit/test_recall.py",)
 REPLIES = ("tests/unit/test_wire_replies.py",)
 GATE = ("tests/unit/test_gate.py",)
+LIMIT = ("tests/unit/test_concurrency.py",)
 READER = ("tests/unit/test_source_reader.py", "tests/unit/test_source_batches.py")
 REPLAY = ("tests/unit/test_source_replay.py",)
 KEYS = ("tests/unit/test_keys.py",)
@@ -547,6 +548,34 @@ WRONG_VERSIONS = (
         "        while True:\n            self._refuse_if_closed()\n",
         "        self._refuse_if_closed()\n        while True:\n",
         (*GATE, *LOOP),
+    ),
+    WrongVersion(
+        "each 429 of a round trip halves the limit again",
+        "throttle/concurrency.py",
+        "        if flight.epoch != self._epoch:\n            self._keep_below(level)",
+        "        if False:\n            self._keep_below(level)",
+        LIMIT,
+    ),
+    WrongVersion(
+        "a call beside a refused try counts as proof of its level",
+        "throttle/concurrency.py",
+        "        if flight.first:\n            self._holds(",
+        "        if True:\n            self._holds(",
+        LIMIT,
+    ),
+    WrongVersion(
+        "a call without an answer gives its credits back",
+        "throttle/gate.py",
+        "        if not reached:\n",
+        "        if True:\n",
+        GATE,
+    ),
+    WrongVersion(
+        "a probe that is refused is taken for credits although there are some",
+        "throttle/gate.py",
+        "        if place.probe and self._budget.spent_out():",
+        "        if place.probe:",
+        GATE,
     ),
     WrongVersion(
         "a line is lost where two windows meet",

@@ -42,7 +42,13 @@ from loader.target import target_of
 @setting("--key", default="", metavar="FIELD", help="Field with the source's own key: it settles doubts.")
 @setting("--key-unique", is_flag=True, help="The key is unique, though the metadata cannot be read.")
 @setting("--stamp", default="", metavar="FIELD", help="Unique text field that the load writes its key into.")
-@setting("--concurrency", type=click.IntRange(1, 1000), default=10, show_default=True, help="Calls at once.")
+@setting(
+    "--concurrency",
+    type=click.IntRange(1, 1000),
+    default=10,
+    show_default=True,
+    help="Calls at once, at most.",
+)
 @setting("--rate", type=RATE, metavar="N", help="Calls a second, at most.")
 @setting("--limit", type=click.IntRange(1), metavar="N", help="Load no more than the first N records.")
 @setting("--max-rejected", type=COUNT_OR_SHARE, help="Stop beyond so many refused records.")
