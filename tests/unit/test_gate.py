@@ -45,22 +45,41 @@ def make_gate(
     )
 
 
+async def call(gate: Gate, took_s: float = 1.0, *, credits: int = 1) -> None:
+    """A call that passes."""
+    async with gate.admit(credits) as place:
+        await anyio.sleep(took_s)
+        place.passed()
+
+
+async def refused_after(gate: Gate, took_s: float) -> None:
+    """A call that gets a 429."""
+    async with gate.admit() as place:
+        await anyio.sleep(took_s)
+        place.pushed_back()
+
+
+async def most_of(gate: Gate, calls: int) -> int:
+    """How many of so many calls were in flight at once, at most."""
+    most = 0
+
+    async def counted() -> None:
+        nonlocal most
+        async with gate.admit() as place:
+            most = max(most, gate.in_flight)
+            await anyio.sleep(1)
+            place.passed()
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(calls):
+            tasks.start_soon(counted)
+    return most
+
+
 def test_no_more_calls_are_in_flight_than_there_are_places() -> None:
     async def main() -> None:
         gate = make_gate(concurrency=3)
-        most = 0
-
-        async def call() -> None:
-            nonlocal most
-            async with gate.admit() as place:
-                most = max(most, gate.in_flight)
-                await anyio.sleep(1)
-                place.passed()
-
-        async with anyio.create_task_group() as tasks:
-            for _ in range(10):
-                tasks.start_soon(call)
-        assert most == 3
+        assert await most_of(gate, 10) == 3
         assert gate.in_flight == 0
         assert anyio.current_time() == pytest.approx(4)
 
@@ -93,12 +112,7 @@ def test_a_push_back_pauses_everybody_and_then_lets_one_probe_go_first() -> None
         gate = make_gate(events, concurrency=3)
         begun: list[float] = []
 
-        async def refused() -> None:
-            async with gate.admit() as place:
-                await anyio.sleep(1)
-                place.pushed_back()
-
-        async def call() -> None:
+        async def noted() -> None:
             async with gate.admit() as place:
                 begun.append(anyio.current_time())
                 await anyio.sleep(1)
@@ -106,10 +120,10 @@ def test_a_push_back_pauses_everybody_and_then_lets_one_probe_go_first() -> None
 
         async with anyio.create_task_group() as tasks:
             for _ in range(3):
-                tasks.start_soon(refused)
+                tasks.start_soon(refused_after, gate, 1)
             await anyio.sleep(0.1)
             for _ in range(4):
-                tasks.start_soon(call)
+                tasks.start_soon(noted)
         paused = [event for event in events if isinstance(event, GatePaused)]
         assert len(paused) == 1, "one pause for one round trip, however many calls were refused in it"
         probe, *others = begun
@@ -299,13 +313,8 @@ def test_those_that_were_in_flight_when_a_pause_began_do_not_end_it() -> None:
         events: list[Event] = []
         gate = make_gate(events, concurrency=2)
 
-        async def slow() -> None:
-            async with gate.admit() as place:
-                await anyio.sleep(2)
-                place.passed()
-
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(slow)
+            tasks.start_soon(call, gate, 2)
             await anyio.sleep(0.1)
             async with gate.admit() as place:
                 place.pushed_back(30)
@@ -315,13 +324,6 @@ def test_those_that_were_in_flight_when_a_pause_began_do_not_end_it() -> None:
         assert [type(event) for event in events] == [CallPushedBack, LimitLowered, GatePaused, GateReopened]
 
     virtual_time.run(main)
-
-
-async def call(gate: Gate, took_s: float = 1.0, *, credits: int = 1) -> None:
-    """A call that passes."""
-    async with gate.admit(credits) as place:
-        await anyio.sleep(took_s)
-        place.passed()
 
 
 def test_the_limit_starts_low_and_rises_while_calls_wait_for_places() -> None:
@@ -342,17 +344,12 @@ def test_a_lone_refusal_pauses_nobody() -> None:
         events: list[Event] = []
         gate = make_gate(events, concurrency=3)
 
-        async def refused() -> None:
-            async with gate.admit() as place:
-                await anyio.sleep(0.1)
-                place.pushed_back()
-
         async with anyio.create_task_group() as tasks:
             await call(gate)
             for work in (call, call):
                 tasks.start_soon(work, gate)
             await anyio.sleep(0.1)
-            tasks.start_soon(refused)
+            tasks.start_soon(refused_after, gate, 0.1)
             await anyio.sleep(0.2)
             assert (gate.limit, gate.in_flight) == (2, 2)
             tasks.start_soon(call, gate)
@@ -527,24 +524,10 @@ def test_a_load_stays_within_the_places_that_other_loads_leave() -> None:
         events: list[Event] = []
         places = FakePlaces(2)
         gate = make_gate(events, concurrency=4, places=places)
-        most = 0
-
-        async def counted() -> None:
-            nonlocal most
-            async with gate.admit() as place:
-                most = max(most, gate.in_flight)
-                await anyio.sleep(1)
-                place.passed()
-
-        async with anyio.create_task_group() as tasks:
-            for _ in range(4):
-                tasks.start_soon(counted)
-        assert (most, gate.limit) == (2, 2)
+        assert await most_of(gate, 4) == 2
+        assert gate.limit == 2
         places.left = 4
-        async with anyio.create_task_group() as tasks:
-            for _ in range(4):
-                tasks.start_soon(counted)
-        assert most == 4
+        assert await most_of(gate, 4) == 4
         assert events == [PlacesShared(2, 4), PlacesShared(4, 4)]
         assert places.wanted[-1] is False, "nothing is in flight any more: the others may have them"
 
