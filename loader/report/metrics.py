@@ -53,8 +53,9 @@ EXPECTED = Metric("crm_loader_records_expected", "gauge", "Records that the inpu
 PER_SECOND = Metric("crm_loader_records_per_second", "gauge", "Records settled a second, lately.")
 CALLS = Metric("crm_loader_calls_total", "counter", "Inserts by what came of them.")
 IN_FLIGHT = Metric("crm_loader_calls_in_flight", "gauge", "Inserts that are not answered yet.")
+ALLOWED = Metric("crm_loader_calls_allowed", "gauge", "Calls that may be in flight at this moment.")
 SENT_AGAIN = Metric("crm_loader_calls_sent_again_total", "counter", "Inserts that were not the first try.")
-PUSH_BACKS = Metric("crm_loader_push_backs_total", "counter", "Times the service asked for a pause.")
+PUSH_BACKS = Metric("crm_loader_push_backs_total", "counter", "Calls that the service refused with 429.")
 LATENCY = Metric("crm_loader_call_seconds", "histogram", "Seconds from an insert to its answer.")
 REFRESHES = Metric("crm_loader_token_refreshes_total", "counter", "Access tokens obtained.")
 INPUT_BYTES = Metric("crm_loader_input_bytes", "gauge", "Size of the input as stored.")
@@ -67,8 +68,8 @@ EXIT_CODE = Metric("crm_loader_exit_code", "gauge", "With which exit code this r
 COMPLETE = Metric("crm_loader_complete", "gauge", "1 if each record has its final outcome.")
 
 METRICS: Final = (
-    RECORDS, IN_DOUBT, EXPECTED, PER_SECOND, CALLS, IN_FLIGHT, SENT_AGAIN, PUSH_BACKS, LATENCY, REFRESHES,
-    INPUT_BYTES, INPUT_READ, RESUMES, RUNNING, STARTED, ENDED, EXIT_CODE, COMPLETE,
+    RECORDS, IN_DOUBT, EXPECTED, PER_SECOND, CALLS, IN_FLIGHT, ALLOWED, SENT_AGAIN, PUSH_BACKS, LATENCY,
+    REFRESHES, INPUT_BYTES, INPUT_READ, RESUMES, RUNNING, STARTED, ENDED, EXIT_CODE, COMPLETE,
 )  # fmt: skip
 _FINAL = (Outcome.INSERTED, Outcome.DUPLICATE, Outcome.REJECTED, Outcome.INVALID)
 
@@ -116,8 +117,9 @@ class Meter:
             Sample(PER_SECOND, state.per_second),
             *(Sample(CALLS, number, (("result", result),)) for result, number in self._calls.items()),
             Sample(IN_FLIGHT, state.in_flight),
+            Sample(ALLOWED, state.pacing.allowed),
             Sample(SENT_AGAIN, state.sent_again),
-            Sample(PUSH_BACKS, state.pauses),
+            Sample(PUSH_BACKS, state.push_backs),
             *self._histogram(),
             Sample(REFRESHES, self._refreshes),
             Sample(INPUT_READ, state.input_bytes_read),
