@@ -1,8 +1,8 @@
 """`python -m benchmarks.pace [--cap 10] [--ceiling 25]`: how well a load fills places that it is not told of.
 
-A sandbox takes `cap` calls at once, each for `latency`; a load that may use `ceiling` finds them. After it, for
-comparison, a load that is told: its `--concurrency` is the cap. What passed and what was refused is what the
-sandbox counted. Its own work comes on top of the latency: what the second load reaches is what can be had here.
+A sandbox takes `cap` calls at once, each for `latency`; a load that may use `ceiling` finds them. After it,
+for comparison, a load that is told: its `--concurrency` is the cap. What passed and what was refused is what
+the sandbox counted. Its own work comes on top of the latency: what the second load reaches can be had here.
 """
 
 from __future__ import annotations

@@ -202,6 +202,8 @@ class Gate:
         self._failing_since: float | None = None
         self._failed_at = 0.0
         self._last_reason = ""
+        self._refused_last = False
+        """The last failure was a 429."""
 
     @property
     def in_flight(self) -> int:
@@ -311,9 +313,17 @@ class Gate:
         # Up to the last failure, not to now: a quiet period or a silent input uses up no patience.
         if since is None or self._failed_at - since <= self._settings.patience_s:
             return
+        why = f"no call has passed for {self._clock() - since:.0f} s; the last one: {self._last_reason}"
+        if self._refused_last:
+            raise NotNowError(
+                f"{self._settings.host} refuses every call",
+                why=why,
+                hint="Nothing is lost. Either the credits of the day are spent, or other programs have all"
+                " places: look at the API's usage in the CRM, then run the same command again.",
+            )
         raise NotNowError(
             f"{self._settings.host} is out of reach",
-            why=f"no call has passed for {self._clock() - since:.0f} s; the last one: {self._last_reason}",
+            why=why,
             hint="Nothing is lost. Run the same command again later; if the host is wrong, look at --dc or"
             " --api-domain.",
         )
@@ -350,6 +360,7 @@ class Gate:
 
     def _pushed_back(self, place: Place, retry_after_s: float | None) -> None:
         self._note_failure("429, too many calls at once or out of credits")
+        self._refused_last = True
         self._budget.give_back(place.credits)
         self._observe(CallPushedBack(place.flight.level))
         before = self._limit.value
@@ -369,6 +380,7 @@ class Gate:
 
     def _failed(self, place: Place, reason: str, *, reached: bool) -> None:
         self._note_failure(reason)
+        self._refused_last = False
         self._limit.failed(place.flight)
         if not reached:
             self._budget.give_back(place.credits)

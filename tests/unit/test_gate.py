@@ -217,6 +217,23 @@ def test_a_service_out_of_reach_beyond_patience_ends_the_load_with_a_way_on() ->
     virtual_time.run(main)
 
 
+def test_a_service_that_refuses_every_call_beyond_patience_ends_the_load_and_names_both_reasons() -> None:
+    async def main() -> None:
+        gate = make_gate(patience_s=20)
+
+        async def refuse_for_ever() -> None:
+            while True:
+                await refused_after(gate, 0.1)
+
+        with pytest.raises(NotNowError, match=r"api\.example refuses every call") as raised:
+            await refuse_for_ever()
+        assert 20 < anyio.current_time() < 60
+        assert "credits" in raised.value.hint
+        assert "other programs" in raised.value.hint
+
+    virtual_time.run(main)
+
+
 def test_one_success_gives_patience_back() -> None:
     async def main() -> None:
         gate = make_gate(concurrency=1, patience_s=5)
