@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from loader.throttle.concurrency import START
 from tests.crash.harness import CONCURRENCY, Crm, Desk, sandbox, wait_for, write_leads
 
 SEED = int(os.environ.get("CRASH_SEED", "1"))
@@ -171,7 +172,8 @@ def test_a_second_signal_stops_at_once_and_the_log_is_still_valid(tmp_path: Path
     with sandbox(tmp_path, "--latency", "2s", "--seed", str(SEED)) as crm:
         desk = Desk(tmp_path, crm, write_leads(tmp_path / "leads.ndjson", 800, SEED), FLAGS)
         with desk.spawned(desk.load_command()) as process:
-            wait_for(lambda: crm.database.insert_calls >= CONCURRENCY or process.poll() is not None)
+            # The first calls: so many places there are before an answer has come.
+            wait_for(lambda: crm.database.insert_calls >= START or process.poll() is not None)
             os.kill(process.pid, signal.SIGTERM)
             wait_for(lambda: "SIGTERM" in (tmp_path / "loader.stderr").read_text())  # it has heard the first
             os.kill(process.pid, signal.SIGTERM)
