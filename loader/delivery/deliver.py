@@ -139,7 +139,8 @@ class Delivery:
         outgoing = self._doubts.outgoing(attempt)
         async with self._gate.admit(credits_for(len(outgoing.records))) as place:
             at = self._server_time()
-            reply = await self._send(attempt, outgoing, at, place)
+            self._write_down(attempt, at, place)
+            reply = await self._send(outgoing, place)
             verdict = judge(outgoing, reply, series=self._recurs(attempt))
             _report(place, verdict, reply)
         self._record(attempt, verdict, reply)
@@ -155,12 +156,14 @@ class Delivery:
             turns += await self._again(turn, verdict, reply)
         return turns
 
-    async def _send(self, attempt: Attempt, outgoing: Attempt, at: float, place: Place) -> Reply:
+    def _write_down(self, attempt: Attempt, at: float, place: Place) -> None:
         try:
             self._account.sent(attempt, at)
         except LoaderError:
             place.failed("the checkpoint log takes no attempt", reached=False)
             raise
+
+    async def _send(self, outgoing: Attempt, place: Place) -> Reply:
         try:
             return await self._transport.send(insert(self._module, outgoing.records, self._options))
         except LoaderError:

@@ -337,8 +337,8 @@ WRONG_VERSIONS = (
     WrongVersion(
         "an attempt is written after it was sent",
         "delivery/deliver.py",
-        "            self._account.sent(attempt, at)\n            reply = await self._send(outgoing)",
-        "            reply = await self._send(outgoing)\n            self._account.sent(attempt, at)",
+        "            self._write_down(attempt, at, place)\n            reply = await self._send(outgoing, place)",
+        "            reply = await self._send(outgoing, place)\n            self._write_down(attempt, at, place)",
         LOOP,
     ),
     WrongVersion(
