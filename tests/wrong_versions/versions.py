@@ -337,8 +337,8 @@ WRONG_VERSIONS = (
     WrongVersion(
         "an attempt is written after it was sent",
         "delivery/deliver.py",
-        "            self._write_down(attempt, at, place)\n            reply = await self._send(outgoing, place)",
-        "            reply = await self._send(outgoing, place)\n            self._write_down(attempt, at, place)",
+        "self._write_down(attempt, at, place)\n            reply = await self._send(outgoing, place)",
+        "reply = await self._send(outgoing, place)\n            self._write_down(attempt, at, place)",
         LOOP,
     ),
     WrongVersion(
