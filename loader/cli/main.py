@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import click
 
 from loader.cli import errors
+from loader.errors import ExitCode
 from loader.report import listeners
 
 if TYPE_CHECKING:
@@ -84,9 +85,9 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError as error:
         return _broken_pipe(error, debug=debug)
     except SystemExit as ended:  # which click makes of a broken pipe, and of a completed word
-        if ended.__context__ is None and isinstance(ended.code, int):
-            return ended.code
-        return _broken_pipe(ended.__context__ or ended, debug=debug)
+        if listeners.unread(sys.stdout):
+            return _broken_pipe(ended, debug=debug)
+        return ended.code if isinstance(ended.code, int) else int(ExitCode.DEFECT)
     except (Exception, KeyboardInterrupt) as error:
         return errors.tell(error, debug=debug)
 
