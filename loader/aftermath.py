@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from loader.report.summary import Effort, Summary, from_json, summarise
 from loader.reporting import write_report
 from loader.schema.problems import Problem
 from loader.settings import LoadSettings
-from loader.source.batches import LINE_TOO_LONG
+from loader.source.batches import LINE_TOO_LONG, Check
 from loader.source.lookup import Lookup, OriginalLine, lines_of
 from loader.source.spool import Spool, spooled
 
@@ -39,16 +39,15 @@ class Kept:
         self._spool = Spool(settings.load_dir / SPOOL) if settings.from_stdin else None
         self._failed: deque[bytes] = deque()
 
-    def watch(self, check: Callable[[bytes], Sequence[Problem]]) -> Callable[[bytes], Sequence[Problem]]:
+    def watch(self, check: Check) -> Check:
         """The same check; lines that fail it are remembered until their window closes."""
         if self._spool is None:
             return check
 
-        def watched(raw: bytes) -> Sequence[Problem]:
-            problems = check(raw)
-            if problems:
-                self._failed.append(raw)
-            return problems
+        def watched(raws: Sequence[bytes]) -> Sequence[Sequence[Problem]]:
+            found = check(raws)
+            self._failed.extend(raw for raw, problems in zip(raws, found, strict=True) if problems)
+            return found
 
         return watched
 

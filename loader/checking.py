@@ -7,7 +7,7 @@ and what is found is kept in tables of a bounded size.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -106,7 +106,7 @@ async def check(settings: LoadSettings, schema: Schema, *, users: int | None, la
     judge = _Judge(settings, schema)
     async with await open_input(settings.input) as stream:
         splitter = LineSplitter(settings.line_bytes_max)
-        cutter = BatchCutter(judge.problems, limit=settings.limit)
+        cutter = BatchCutter(judge.problems_of, limit=settings.limit)
         reader = Reader(stream, splitter, cutter, batches_per_window=settings.concurrency)
         async for window in reader.windows():
             for batch in window.batches:
@@ -144,11 +144,10 @@ class _Judge:
         self.findings = Findings(module)
         self.records = self.invalid = self.blank_lines = self.alone = 0
 
-    def problems(self, raw: bytes) -> tuple[Problem, ...]:
+    def problems_of(self, raws: Sequence[bytes]) -> list[tuple[Problem, ...]]:
         """As the checker; what is wrong is kept until the line's number is known."""
-        found = self._check.problems(raw)
-        if found:
-            self._found.append(found)
+        found = self._check.problems_of(raws)
+        self._found.extend(filter(None, found))
         return found
 
     def take(self, batch: Batch) -> None:

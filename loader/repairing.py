@@ -329,7 +329,7 @@ class _InputAgain:
         self._stream = stream
         self._records = records
         self._limit = limit
-        self._check = Checker(Module(settings.target.module, ())).problems
+        self._check = Checker(Module(settings.target.module, ())).problems_of
         self._at = 0
 
     async def compare(self, span: Span) -> None:

@@ -193,7 +193,7 @@ class Run:
         limit = None if settings.limit is None else max(0, settings.limit - ledger.records)
         line, start = ledger.next_line, ledger.next_offset
         checker = Checker(module, now=self._server_time, layout_id=settings.layout_id)
-        check = self._kept.watch(_unstamped(checker.problems, self._stamp))
+        check = self._kept.watch(_unstamped(checker.problems_of, self._stamp))
         cutter = BatchCutter(
             check, first_line=line, start=start, number=ledger.next_batch, limit=limit, alone=self._alone
         )
@@ -271,17 +271,15 @@ def _unstamped(check: Check, stamp: Stamp | None) -> Check:
     if stamp is None:
         return check
 
-    def checked(raw: bytes) -> Sequence[Problem]:
-        problems = check(raw)
-        if problems or not stamp.taken(raw):
-            return problems
-        return [
-            Problem(
-                STAMP_TAKEN,
-                f"the line has a {stamp.field} of its own, and --stamp writes into that field; remove it from"
-                " the line, or stamp another field",
-                stamp.field,
-            )
-        ]
+    taken = Problem(
+        STAMP_TAKEN,
+        f"the line has a {stamp.field} of its own, and --stamp writes into that field; remove it from the"
+        " line, or stamp another field",
+        stamp.field,
+    )
+
+    def checked(raws: Sequence[bytes]) -> Sequence[Sequence[Problem]]:
+        found = zip(raws, check(raws), strict=True)
+        return [[taken] if not problems and stamp.taken(raw) else problems for raw, problems in found]
 
     return checked

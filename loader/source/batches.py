@@ -22,8 +22,8 @@ LINES_PER_SPAN_MAX = 10_000
 """So that a file of nothing but blank or invalid lines is handed on in pieces too."""
 MESSAGE_CHARACTERS_MAX = 300
 
-Check = Callable[[bytes], Sequence[Problem]]
-"""What is wrong with a line; empty where it is a record of the module."""
+Check = Callable[[Sequence[bytes]], Sequence[Sequence[Problem]]]
+"""What is wrong with each of these lines; nothing where it is a record of the module. No line is blank."""
 
 
 class Cut(msgspec.Struct, frozen=True):
@@ -180,28 +180,26 @@ class BatchCutter:
 
     def _classify(self, texts: list[bytes], *, at: int, line_end_bytes: int) -> None:
         line = self._first_line + self._line_count
-        count = len(texts)
         blanks = not all(texts) or any(map(bytes.isspace, texts))
-        if blanks:
-            verdicts = [() if _is_blank(text) else self._check(text) for text in texts]
-            count -= sum(map(_is_blank, texts))
-        else:
-            verdicts = list(map(self._check, texts))
+        filled = [text for text in texts if not _is_blank(text)] if blanks else texts
+        verdicts = self._check(filled)
         if self._left is not None:
-            self._left -= count
+            self._left -= len(filled)
         if not blanks and not any(verdicts):
-            self._lines.extend(range(line, line + count))
+            self._lines.extend(range(line, line + len(texts)))
             self._records.extend(texts)
             return
-        for text, problems in zip(texts, verdicts, strict=True):
-            self._place(text, problems, line=line, offset=at)
+        found = iter(verdicts)
+        for text in texts:
+            if _is_blank(text):
+                self._blank.append(line)
+            else:
+                self._place(text, next(found), line=line, offset=at)
             line += 1
             at += len(text) + line_end_bytes
 
     def _place(self, text: bytes, problems: Sequence[Problem], *, line: int, offset: int) -> None:
-        if _is_blank(text):
-            self._blank.append(line)
-        elif problems:
+        if problems:
             self._invalid.append(_invalid_line(line, offset, problems))
         else:
             self._lines.append(line)

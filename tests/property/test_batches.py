@@ -13,6 +13,7 @@ from loader.schema.problems import Problem
 from loader.source.batches import BatchCutter, Cut
 from loader.source.lines import BOM, LineSplitter
 from loader.source.replay import records_of
+from tests.line_checks import line_by_line
 
 LINE_BYTES_MAX = 12
 lines = st.sampled_from([b"{}", b'{"a":1}', b'{"b":"\0"}', b"", b" ", b"bad", b"x" * 13, b"{" + b"y" * 40])
@@ -39,7 +40,7 @@ def cut(
     feeds: list[bytes], cut: Cut, limit: int | None = None, alone: Callable[[bytes], bool] | None = None
 ) -> list[Batch]:
     splitter = LineSplitter(LINE_BYTES_MAX)
-    cutter = BatchCutter(check, cut, limit=limit, alone=alone)
+    cutter = BatchCutter(line_by_line(check), cut, limit=limit, alone=alone)
     batches = [batch for data in feeds for batch in cutter.feed(splitter.feed(data))]
     batches += cutter.feed(splitter.flush())
     last = cutter.cut()

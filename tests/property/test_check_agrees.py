@@ -313,6 +313,26 @@ def test_damaged_lines_get_one_verdict_and_none_that_passes_is_broken(
         assert isinstance(json.loads(damaged.decode()), dict)
 
 
+lines = st.one_of(
+    st.just(encoded(SOUND)),
+    members.map(lambda drawn: encoded({**SOUND, **drawn})),
+    st.binary(max_size=9),
+    st.dictionaries(st.sampled_from(["new", "newer", *NAMES[:3]]), scalars).map(
+        lambda drawn: encoded({**SOUND, **drawn})
+    ),
+)
+
+
+@unhurried
+@given(st.lists(lines, max_size=6))
+@example([encoded(SOUND), encoded({**SOUND, "text_must": "a\nb"}), encoded(SOUND)])
+@example([encoded({**SOUND, "email_must": "a@b.de\n5\nwww.a.de\na\na@b.de"}), encoded(SOUND)])
+def test_lines_judged_together_get_the_verdicts_that_each_gets_alone(raws: list[bytes]) -> None:
+    alone = [Checker(MODULE).problems(raw) for raw in raws]
+    assert Checker(MODULE).problems_of(raws) == alone
+    assert WARM.problems_of(raws) == alone
+
+
 @unhurried
 @given(st.binary(max_size=40))
 def test_any_bytes_get_a_verdict(raw: bytes) -> None:

@@ -165,10 +165,11 @@ values = {
 
 
 @unhurried
-@given(st.data(), st.lists(st.sampled_from(sorted(values)), max_size=4))
-def test_what_is_plain_is_fine(data: st.DataObject, kinds: list[str]) -> None:
+@given(st.data(), st.lists(st.sampled_from(sorted(values)), max_size=4), st.integers(1, 3))
+def test_what_is_plain_is_fine(data: st.DataObject, kinds: list[str], times: int) -> None:
+    turns, kinds = kinds, kinds * times
     texts = [data.draw(values[kind]) for kind in kinds]
-    if all_plain(kinds)(SEAM.join(texts)) is not None:
+    if all_plain(turns)("".join(f"{text}{SEAM}" for text in texts), times):
         assert all(map(is_fine, kinds, texts))
         assert not any(SEAM in text for text in texts)
     elif all(re.fullmatch(PLAIN[kind], text) for kind, text in zip(kinds, texts, strict=True)):

@@ -23,6 +23,7 @@ from loader.settings import LoadSettings, Target
 from loader.source.batches import BatchCutter, Cut
 from loader.source.lines import LineSplitter
 from loader.source.streams import open_input
+from tests.line_checks import nothing_wrong
 
 LINES = 40
 PER_BATCH = 4
@@ -43,7 +44,7 @@ class Desk:
         self.settings = LoadSettings(input=str(self.path), load_dir=load_dir, target=TARGET, key=key)
         self.events: list[Event] = []
         splitter = LineSplitter(1000)
-        cutter = BatchCutter(lambda _: (), Cut(records_max=PER_BATCH))
+        cutter = BatchCutter(nothing_wrong, Cut(records_max=PER_BATCH))
         self.batches = [*cutter.feed(splitter.feed(content())), *cutter.feed(splitter.flush())]
         self.log = directory.create(self.settings, self._opening(), organisation="org")
         self.recorder = Recorder(self.log, self.events.append)
@@ -478,7 +479,7 @@ async def test_a_newline_that_ends_the_last_line_at_last_is_no_line_of_its_own(
 ) -> None:
     desk = Desk(tmp_path)
     desk.path.write_bytes(content()[:-1])
-    cutter, splitter = BatchCutter(lambda _: ()), LineSplitter(1000)
+    cutter, splitter = BatchCutter(nothing_wrong), LineSplitter(1000)
     desk.batches = [*cutter.feed(splitter.feed(content()[:-1])), *cutter.feed(splitter.flush())]
     desk.batches += [rest] if (rest := cutter.cut()) else []
     await desk.settle_all()
@@ -494,7 +495,7 @@ async def test_a_newline_that_ends_the_last_line_at_last_is_no_line_of_its_own(
 async def test_more_on_a_last_line_without_newline_is_another_input(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     desk.path.write_bytes(content()[:-1])
-    cutter, splitter = BatchCutter(lambda _: ()), LineSplitter(1000)
+    cutter, splitter = BatchCutter(nothing_wrong), LineSplitter(1000)
     desk.batches = [*cutter.feed(splitter.feed(content()[:-1])), *cutter.feed(splitter.flush())]
     desk.batches += [rest] if (rest := cutter.cut()) else []
     await desk.settle_all()

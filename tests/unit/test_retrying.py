@@ -20,6 +20,7 @@ from loader.retrying import NothingLeft, retry_of
 from loader.settings import LoadSettings, Target
 from loader.source.batches import BatchCutter, Cut
 from loader.source.lines import LineSplitter
+from tests.line_checks import nothing_wrong
 
 TARGET = Target("Leads", "https://crm.example", "https://accounts.example")
 LINE = b'{"Last_Name":"n"}\n'
@@ -31,7 +32,7 @@ async def finished_load(source: Path, load_dir: Path) -> None:
     identity = recall.recorded(recall.identity_of(settings))
     log = directory.create(settings, Opening(identity, 1000.0, "user"), organisation="org")
     recorder = Recorder(log, lambda _: None)
-    splitter, cutter = LineSplitter(1000), BatchCutter(lambda _: (), Cut(records_max=1))
+    splitter, cutter = LineSplitter(1000), BatchCutter(nothing_wrong, Cut(records_max=1))
     batches = [*cutter.feed(splitter.feed(source.read_bytes())), *cutter.feed(splitter.flush())]
     await recorder.intend(Window(batches))
     attempt = Attempt(1, 1, [1], [LINE])

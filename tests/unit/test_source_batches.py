@@ -8,6 +8,7 @@ from loader.records import Batch, InvalidLine
 from loader.schema.problems import Problem
 from loader.source.batches import LINE_TOO_LONG, LINES_PER_SPAN_MAX, BatchCutter, Cut
 from loader.source.lines import BOM, LineSplitter
+from tests.line_checks import line_by_line
 
 NO_OBJECT = Problem(code="INVALID_DATA", message="the line is not a JSON object")
 
@@ -25,7 +26,7 @@ def cut(
     alone: Callable[[bytes], bool] | None = None,
 ) -> list[Batch]:
     splitter = LineSplitter(line_bytes_max)
-    cutter = BatchCutter(check, bounds or Cut(), limit=limit, alone=alone)
+    cutter = BatchCutter(line_by_line(check), bounds or Cut(), limit=limit, alone=alone)
     batches = [*cutter.feed(splitter.feed(data)), *cutter.feed(splitter.flush())]
     last = cutter.cut()
     return [*batches, last] if last else batches
@@ -75,7 +76,7 @@ def test_invalid_lines_make_room_for_further_records() -> None:
 def test_an_invalid_line_says_what_else_is_wrong_with_it() -> None:
     problems = [Problem("INVALID_DATA", "Email is not an e-mail", field="Email")]
     problems += [Problem("INVALID_DATA", "no", field=name) for name in ("Phone", "City", "State", "Fax")]
-    cutter = BatchCutter(lambda _: problems)
+    cutter = BatchCutter(line_by_line(lambda _: problems))
     list(cutter.feed(LineSplitter(100).feed(b"{}\n")))
     batch = cutter.cut()
     assert batch is not None
@@ -86,7 +87,7 @@ def test_an_invalid_line_says_what_else_is_wrong_with_it() -> None:
 
 
 def test_a_long_message_is_shortened() -> None:
-    cutter = BatchCutter(lambda _: [Problem("INVALID_DATA", "x" * 5000)])
+    cutter = BatchCutter(line_by_line(lambda _: [Problem("INVALID_DATA", "x" * 5000)]))
     list(cutter.feed(LineSplitter(100).feed(b"{}\n")))
     batch = cutter.cut()
     assert batch is not None
@@ -120,7 +121,7 @@ def test_an_overlong_line_has_a_span_of_its_own_and_is_invalid() -> None:
 
 
 def test_a_cut_in_mid_line_waits_for_the_line() -> None:
-    splitter, cutter = LineSplitter(20), BatchCutter(check)
+    splitter, cutter = LineSplitter(20), BatchCutter(line_by_line(check))
     assert not list(cutter.feed(splitter.feed(b"{}\n")))
     (before,) = cutter.feed(splitter.feed(b"x" * 50))
     assert before.span.stop == 3
@@ -136,7 +137,7 @@ def test_a_file_of_blank_lines_is_cut_too() -> None:
 
 
 def test_a_file_of_invalid_lines_stays_in_flat_memory() -> None:
-    splitter, cutter = LineSplitter(1000), BatchCutter(check)
+    splitter, cutter = LineSplitter(1000), BatchCutter(line_by_line(check))
 
     def feed(times: int) -> int:
         tracemalloc.start()
@@ -193,7 +194,7 @@ def test_where_no_record_goes_alone_no_line_is_looked_at() -> None:
 
 def test_cutting_goes_on_where_an_earlier_run_ended() -> None:
     splitter = LineSplitter(100, first_line=51, start=700)
-    cutter = BatchCutter(check, first_line=51, start=700, number=9)
+    cutter = BatchCutter(line_by_line(check), first_line=51, start=700, number=9)
     assert not list(cutter.feed(splitter.feed(b"{}\n")))
     batch = cutter.cut()
     assert batch is not None

@@ -17,6 +17,7 @@ from loader.source.lines import LineSplitter
 from loader.source.reader import PAUSE_S, WINDOW_AGE_MAX_S, Reader
 from loader.source.streams import InputStream, open_input
 from tests import virtual_time
+from tests.line_checks import line_by_line
 
 RECORDS = b"".join(b'{"n":%d}\n' % n for n in range(2350))
 
@@ -26,7 +27,7 @@ def check(line: bytes) -> Sequence[Problem]:
 
 
 def reader_of(stream: InputStream, *, limit: int | None = None, batches_per_window: int = 10) -> Reader:
-    cutter = BatchCutter(check, limit=limit)
+    cutter = BatchCutter(line_by_line(check), limit=limit)
     return Reader(stream, LineSplitter(1000), cutter, batches_per_window=batches_per_window)
 
 

@@ -15,6 +15,7 @@ from loader.source.lines import BOM, LineSplitter
 from loader.source.reader import Reader
 from loader.source.replay import Recall, records_of, replay
 from loader.source.streams import InputStream, open_input
+from tests.line_checks import nothing_wrong
 
 DATA = BOM + b"".join(b'{"n":%d}\r\n\n' % n for n in range(90_000)) + b'{"last":1}'
 ANEW = "loader load leads.ndjson --module Leads --new"
@@ -24,7 +25,7 @@ KNOWN = 60_000
 
 def cut_all(data: bytes) -> list[Batch]:
     splitter = LineSplitter(1000)
-    cutter = BatchCutter(lambda _: (), Cut(records_max=100))
+    cutter = BatchCutter(nothing_wrong, Cut(records_max=100))
     batches = [*cutter.feed(splitter.feed(data)), *cutter.feed(splitter.flush())]
     last = cutter.cut()
     return [*batches, last] if last else batches
@@ -94,7 +95,7 @@ async def test_the_reader_goes_on_behind_the_last_span(tmp_path: Path) -> None:
         async for _ in replay(stream, recalls(), anew=ANEW):
             raise AssertionError("no span was wanted")
         splitter = LineSplitter(1000, first_line=next_line, start=last.stop)
-        cutter = BatchCutter(lambda _: (), first_line=next_line, start=last.stop, number=len(SPANS) + 1)
+        cutter = BatchCutter(nothing_wrong, first_line=next_line, start=last.stop, number=len(SPANS) + 1)
         reader = Reader(stream, splitter, cutter, batches_per_window=4)
         rest = [batch async for window in reader.windows() for batch in window.batches]
     assert rest == BATCHES[len(SPANS) :]
