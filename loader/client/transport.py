@@ -7,6 +7,7 @@ decided above. Everything that the HTTP library raises ends here.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -102,11 +103,11 @@ class HttpTransport:
             CredentialsError, NotNowError: there is no access token. Nothing of the request has left then.
         """
         assert self._session is not None, "the transport is entered before use"
-        headers, number, secret = dict(request.headers), 0, ""
+        headers, number, secret = request.headers, 0, ""
         if self._tokens is not None:
             token = await self._tokens.current()
             secret, number = token.value, token.number
-            headers["Authorization"] = f"Zoho-oauthtoken {secret}"
+            headers = {**headers, "Authorization": f"Zoho-oauthtoken {secret}"}
         upload = Upload(request.body) if request.body else None
         began = time.perf_counter()
         try:
@@ -126,9 +127,9 @@ class HttpTransport:
         self,
         session: aiohttp.ClientSession,
         request: HttpRequest,
-        headers: dict[str, str],
+        headers: Mapping[str, str],
         upload: Upload | None,
-    ) -> tuple[int, dict[str, str], bytes]:
+    ) -> tuple[int, Mapping[str, str], bytes]:
         """Send, and read the answer to its end; a refusal that comes before the body is through counts."""
         try:
             response = await session.request(
@@ -151,8 +152,9 @@ class HttpTransport:
         if upload is not None and not upload.finished:
             # Nobody waits for the rest of the body any more, and the connection is of no further use.
             upload.abort()
-        response.release()
-        return response.status, {name.lower(): value for name, value in response.headers.items()}, body
+        if not response.closed:
+            response.release()
+        return response.status, response.headers, body
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         # Not response.read(): it would wait, without a time limit, for a body that the server has stopped

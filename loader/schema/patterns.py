@@ -99,8 +99,9 @@ def all_plain(kinds: Sequence[str]) -> Callable[[str, int], bool]:
     """A function that takes values of these kinds, over and over, a `SEAM` behind each, and how often.
 
     It says whether each value is plain: a text that begins with no white space, one of the others that is
-    what `PLAIN` says or empty; all that is plain is fine. Nothing plain holds a newline, so just as many newlines as
-    there are seams part the values in one way alone. One search of one string costs a fraction of many.
+    what `PLAIN` says or empty; all that is plain is fine. Nothing plain holds a newline, so just as many
+    newlines as there are seams part the values in one way alone. One search of one string costs a fraction
+    of many.
     """
     turn = "".join(f"{PLAIN[kind] if kind == TEXT else f'(?:{PLAIN[kind]})?'}{SEAM}" for kind in kinds)
     match = re.compile(f"(?:{turn})*").fullmatch

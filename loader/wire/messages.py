@@ -32,7 +32,7 @@ class HttpReply(msgspec.Struct, frozen=True):
     status: int
     body: bytes
     headers: Mapping[str, str]
-    """Names in lower case."""
+    """Looked up by names in lower case."""
     latency_s: float
     token_number: int = 0
     """Which access token the call carried, counted from 1: a refresh is owed once for each token."""

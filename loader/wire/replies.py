@@ -107,7 +107,7 @@ class _PlainDetails(msgspec.Struct, frozen=True, gc=False):
     json_path: None = None
 
 
-class _PlainSuccess(msgspec.Struct, frozen=True):
+class _PlainSuccess(msgspec.Struct, frozen=True, gc=False):
     code: Literal["SUCCESS"]
     status: Literal["success"]
     details: _PlainDetails
@@ -146,10 +146,13 @@ def read_insert(
 def _sound(ids: Sequence[str]) -> bool:
     """Each a string of digits, none twice."""
     together = "".join(ids)
+    lengths = set(map(len, ids))
     return (
+        # Bytes, as a string is asked about each of its characters.
         together.isascii()
-        and together.isdigit()
-        and all(0 < len(one) <= ID_DIGITS_MAX for one in ids)
+        and together.encode().isdigit()
+        and 0 not in lengths
+        and max(lengths) <= ID_DIGITS_MAX
         and len(set(ids)) == len(ids)
     )
 

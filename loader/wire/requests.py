@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, urlencode
 
@@ -22,14 +23,19 @@ _JSON: Final = {"content-type": "application/json"}
 
 def insert(module: str, records: Sequence[bytes], options: InsertOptions = PLAIN) -> HttpRequest:
     """Insert the records: the bytes between the commas of `data` are the records given, unchanged."""
-    body = b'{"data":[' + b",".join(records) + options.tail
-    return HttpRequest("POST", f"{PATH_PREFIX}/{quote(module, safe='')}", body, options.headers)
+    body = b"".join((b'{"data":[', b",".join(records), options.tail))
+    return HttpRequest("POST", _module_path(module), body, options.headers)
+
+
+@lru_cache
+def _module_path(module: str) -> str:
+    return f"{PATH_PREFIX}/{quote(module, safe='')}"
 
 
 def get_by_ids(module: str, ids: Sequence[str], fields: Iterable[str]) -> HttpRequest:
     """Read up to `IDS_PER_GET_MAX` records; the answer is for `replies.read_existing`."""
     query = urlencode({"ids": ",".join(ids), "fields": ",".join(fields)}, safe=",")
-    return HttpRequest("GET", f"{PATH_PREFIX}/{quote(module, safe='')}?{query}")
+    return HttpRequest("GET", f"{_module_path(module)}?{query}")
 
 
 def current_user() -> HttpRequest:
