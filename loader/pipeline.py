@@ -35,7 +35,9 @@ class Pipeline:
         self._concurrency = concurrency
         self._ready: deque[Attempt] = deque()
         self._filled = False
-        self._changed = anyio.Event()
+        # Each made anew by who waits: an attempt that ends wakes the one task that fills, not all tasks.
+        self._more = anyio.Event()
+        self._room = anyio.Event()
         self._workers = 0
         self._active = 0
         self._resting = 0
@@ -72,7 +74,7 @@ class Pipeline:
         self._scope.deadline = min(self._scope.deadline, anyio.current_time() + drain_s)
         self._gate.close()
         self._reading.cancel()
-        self._wake()
+        self._more.set()
 
     def abandon(self) -> None:
         """Stop at once: what is in flight stays in doubt."""
@@ -96,19 +98,16 @@ class Pipeline:
             self.stop(error)
         finally:
             self._filled = True
-            self._wake()
+            self._more.set()
 
     async def _wait_for_room(self) -> None:
         while self._active + len(self._ready) > self._concurrency or self._resting >= RESTING_MAX:
-            await self._changed.wait()
+            self._room = anyio.Event()
+            await self._room.wait()
 
     def _put(self, attempts: Iterable[Attempt]) -> None:
         self._ready.extend(attempts)
-        self._wake()
-
-    def _wake(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()
+        self._more.set()
 
     async def _next(self) -> Attempt | None:
         while not self.stopping:
@@ -116,7 +115,9 @@ class Pipeline:
                 return self._ready.popleft()
             if self._filled:
                 return None
-            await self._changed.wait()
+            if self._more.is_set():
+                self._more = anyio.Event()
+            await self._more.wait()
         return None
 
     def _start_worker(self) -> None:
@@ -143,7 +144,7 @@ class Pipeline:
             self.stop(error)
         finally:
             self._active -= 1
-            self._wake()
+            self._room.set()
 
     def _begin_rest(self) -> None:
         self._resting += 1
@@ -151,7 +152,7 @@ class Pipeline:
         self._workers -= 1
         if self._resting < RESTING_MAX:
             self._start_worker()
-        self._wake()
+        self._room.set()
 
     def _end_rest(self) -> None:
         self._resting -= 1

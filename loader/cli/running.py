@@ -20,9 +20,8 @@ def run_load(
 ) -> int:
     """Runs the load to its end or its stop; returns the exit code."""
     open_files.require(settings.concurrency)
-    import anyio  # noqa: PLC0415 - with `job` a fifth of a second, which no mistyped flag should cost
-
-    from loader import job  # noqa: PLC0415 - as above
+    from loader import job  # noqa: PLC0415 - a fifth of a second, which no mistyped flag should cost
+    from loader.cli import event_loop  # noqa: PLC0415 - as above
     from loader.reporting import require_writable  # noqa: PLC0415 - as above
     from loader.signals import ignore_from_now_on  # noqa: PLC0415 - as above
 
@@ -32,7 +31,7 @@ def run_load(
     try:
         with watching.observer() as observe:
             begin = partial(job.load, observe=observe, fresh=fresh, only_doubts=only_doubts)
-            finished = anyio.run(begin, settings, credentials_reader())
+            finished = event_loop.run(begin, settings, credentials_reader())
     except LoaderError as error:
         if not showing.as_lines_of_json:
             watching.ended(None, None, exit_code=error.exit_code)

@@ -27,7 +27,7 @@ class Upload(Payload):
     def __init__(self, value: bytes) -> None:
         super().__init__(value)
         self._size = len(value)
-        self._transport: asyncio.BaseTransport | None = None
+        self._transport: asyncio.WriteTransport | None = None
         self.handed_over = False
         """The last piece was given to the connection, or is about to be."""
         self.finished = False
@@ -57,5 +57,5 @@ class Upload(Payload):
 
     def abort(self) -> None:
         """Drop what is still buffered: a request that is given up should not arrive later all the same."""
-        if isinstance(self._transport, asyncio.WriteTransport):
+        if self._transport is not None:
             self._transport.abort()

@@ -71,6 +71,8 @@ class Account:
 
 
 def _answered(attempt: Attempt, settled: Settlement, latency_s: float) -> BatchAnswered:
+    if not settled.others:
+        return BatchAnswered(attempt.batch, attempt.number, latency_s, len(settled.lines), 0, 0, 0)
     counts = {Outcome.INSERTED: len(settled.lines), Outcome.DUPLICATE: 0, Outcome.REJECTED: 0}
     recovered = 0
     errors: Counter[tuple[str, str]] = Counter()
