@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from typing import Any, TypeVar
+from importlib.util import find_spec
+from typing import Any, Final, TypeVar
 
 import anyio
 
 Result = TypeVar("Result")
 
-GARBAGE_FIRST: int = 50_000
+GARBAGE_FIRST: Final = 50_000
 """Objects made, and not yet freed, before cycles among them are looked for. A load makes next to none; the
 interpreter's own 700 are reached every few calls, and what is found is nothing."""
 
@@ -25,12 +25,4 @@ def run(main: Callable[..., Awaitable[Result]], *arguments: Any) -> Result:
     # Modules and all they hold live until the end: to look through them again and again finds nothing.
     gc.freeze()
     gc.set_threshold(GARBAGE_FIRST)
-    return anyio.run(main, *arguments, backend_options={"use_uvloop": _has_uvloop()})
-
-
-def _has_uvloop() -> bool:
-    with suppress(ImportError):
-        import uvloop  # noqa: F401, PLC0415 - it costs 20 ms, and is an extra
-
-        return True
-    return False
+    return anyio.run(main, *arguments, backend_options={"use_uvloop": find_spec("uvloop") is not None})

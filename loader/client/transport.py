@@ -152,8 +152,7 @@ class HttpTransport:
         if upload is not None and not upload.finished:
             # Nobody waits for the rest of the body any more, and the connection is of no further use.
             upload.abort()
-        if not response.closed:
-            response.release()
+        response.release()
         return response.status, response.headers, body
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:

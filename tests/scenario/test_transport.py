@@ -536,8 +536,15 @@ class Writer:
 
 
 class OpenTransport:
+    """Of no class of asyncio's, as the transports of other event loops are."""
+
+    aborted = False
+
     def is_closing(self) -> bool:
         return False
+
+    def abort(self) -> None:
+        self.aborted = True
 
 
 async def upload_to(writer: Writer, body: bytes) -> Upload:
@@ -553,6 +560,13 @@ async def test_each_piece_is_drained_before_the_next_and_the_flag_goes_up_before
     early = [("write", False), ("drain", False)]
     assert writer.done == [*early, *early, ("write", True)]
     assert upload.finished
+
+
+async def test_an_upload_that_is_given_up_aborts_the_connection_of_any_event_loop() -> None:
+    transport = OpenTransport()
+    upload = await upload_to(Writer(transport), b"x")
+    upload.abort()
+    assert transport.aborted
 
 
 @pytest.mark.parametrize(("breaks_at", "handed_over"), [(1, False), (2, False), (3, True)])
@@ -758,6 +772,7 @@ async def test_an_answer_that_repeats_the_access_token_comes_back_without_it(sta
         (b"key=abcdefgh12!", "abcdefgh12", b"key=(secret)!"),
         (b"a=1.b%2Fc.defgh 1.b\\/c.defgh 1.b/c.defgh", "1.b/c.defgh", b"a=(secret) (secret) (secret)"),
         (b"a short one", "short", b"a short one"),
+        (b"the 12345678 and 1234567", "12345678", b"the (secret) and 1234567"),
     ],
 )
 def test_each_way_to_write_a_secret_is_masked(said: bytes, secret: str, shown: bytes) -> None:
