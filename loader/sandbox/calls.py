@@ -34,6 +34,8 @@ class Exchange:
         self.number = number
         self.at = at
         self.records = 0
+        self.credits = 0
+        """What it was charged."""
         self.user: User | None = None
         """Who makes the call, once that is known: the token may end while the call is on its way."""
         self.fault: FaultKind | None = None
@@ -42,7 +44,17 @@ class Exchange:
     def row(self, status: int | None, *, answered: bool) -> Call:
         request = self.request
         fault = None if self.fault is None else str(self.fault)
-        return Call(self.number, self.at, request.method, request.path, self.records, status, fault, answered)
+        return Call(
+            self.number,
+            self.at,
+            request.method,
+            request.path,
+            self.records,
+            status,
+            fault,
+            answered,
+            self.credits,
+        )
 
     @property
     def caller(self) -> User:
@@ -108,7 +120,7 @@ def priced(parts: Parts, read: Callable[[Exchange], Answer]) -> Handler:
     """A read that costs one credit and takes the latency."""
 
     async def handler(exchange: Exchange) -> Answer:
-        if not parts.credits.spend(1, now=exchange.at):
+        if not charged(parts, exchange, 1):
             return answers.TOO_MANY_REQUESTS
         answer = read(exchange)
         await wait(parts)
@@ -117,15 +129,23 @@ def priced(parts: Parts, read: Callable[[Exchange], Answer]) -> Handler:
     return handler
 
 
+def charged(parts: Parts, exchange: Exchange, cost: int) -> bool:
+    """Charges the call so many credits, or nothing and False where fewer are left."""
+    if not parts.credits.spend(cost, now=exchange.at):
+        return False
+    exchange.credits = cost
+    return True
+
+
 async def within_quotas(
     parts: Parts, exchange: Exchange, work: Callable[..., Any], *arguments: Any, place: bool, cost: int
 ) -> Answer | None:
     """Does the work inside the quotas; the place is held until the answer is ready to leave."""
     if place and not parts.places.take():
-        return _too_many(exchange)
+        return too_many(exchange)
     try:
-        if not parts.credits.spend(cost, now=exchange.at):
-            return _too_many(exchange)
+        if not charged(parts, exchange, cost):
+            return too_many(exchange)
         answer: Answer | None = await work(exchange, *arguments)
         await wait(parts)
         if exchange.fault is FaultKind.SLOW:
@@ -136,7 +156,8 @@ async def within_quotas(
             parts.places.give_back()
 
 
-def _too_many(exchange: Exchange) -> Answer:
+def too_many(exchange: Exchange) -> Answer:
+    """What a call gets that goes beyond a quota."""
     exchange.fault = None  # refused before it could strike
     return answers.TOO_MANY_REQUESTS
 

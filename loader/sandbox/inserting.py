@@ -9,7 +9,7 @@ import msgspec
 
 from loader.sandbox import answers, inserts, quotas
 from loader.sandbox.answers import Answer, SuccessTemplate, User
-from loader.sandbox.calls import ZONE, Exchange, Parts, iso, within_quotas
+from loader.sandbox.calls import ZONE, Exchange, Parts, charged, iso, too_many, within_quotas
 from loader.sandbox.catalogue import Served
 from loader.sandbox.examination import Examination
 from loader.sandbox.externals import HEADER, external_paths
@@ -104,6 +104,8 @@ class Inserting:
                 self._parts.tokens.revoke(exchange.authorization)
                 return answers.INVALID_TOKEN
             case FaultKind.LATE_APPLY:
+                if not charged(self._parts, exchange, quotas.insert_credits(len(raws))):
+                    return too_many(exchange)
                 self._apply_later(exchange, served, raws, examination)
                 return None
         return await within_quotas(

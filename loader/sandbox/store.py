@@ -22,7 +22,8 @@ CREATE TABLE IF NOT EXISTS unique_values(
     PRIMARY KEY(module, field, value)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS calls(
     call INTEGER PRIMARY KEY, at REAL NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL,
-    records INTEGER NOT NULL, status INTEGER, fault TEXT, answered INTEGER NOT NULL);
+    records INTEGER NOT NULL, status INTEGER, fault TEXT, answered INTEGER NOT NULL,
+    credits INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS apply_log(
     seq INTEGER PRIMARY KEY AUTOINCREMENT, call INTEGER NOT NULL, position INTEGER NOT NULL,
     record_id INTEGER NOT NULL, at REAL NOT NULL);
@@ -56,6 +57,8 @@ class Call(msgspec.Struct, frozen=True):
     status: int | None = None
     fault: str | None = None
     answered: bool = False
+    credits: int = 0
+    """What it was charged, whether there is an end to the credits or not."""
 
 
 class NewRecord(msgspec.Struct, frozen=True, gc=False):
@@ -88,6 +91,9 @@ class Store:
         for pragma in _PRAGMAS:
             self._db.execute(pragma)
         self._db.executescript(_TABLES)
+        if "credits" not in [row[1] for row in self._db.execute("PRAGMA table_info(calls)")]:
+            # A database that an earlier version made.
+            self._db.execute("ALTER TABLE calls ADD COLUMN credits INTEGER NOT NULL DEFAULT 0")
         self._base = id_prefix * 10**12
         last_id = self._number("SELECT max(id) FROM records")
         self.next_id = max(last_id, self._base + SERIAL_FIRST - 1) + 1
@@ -104,7 +110,7 @@ class Store:
     def note(self, call: Call) -> None:
         """Writes a call down; a second time, it replaces what was known."""
         self._db.execute(
-            "INSERT OR REPLACE INTO calls VALUES (?,?,?,?,?,?,?,?)", msgspec.structs.astuple(call)
+            "INSERT OR REPLACE INTO calls VALUES (?,?,?,?,?,?,?,?,?)", msgspec.structs.astuple(call)
         )
 
     def apply(

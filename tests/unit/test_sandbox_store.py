@@ -40,7 +40,7 @@ def test_another_connection_reads_what_was_applied(store: Store) -> None:
     assert rows(store, "SELECT * FROM records") == [(first, "Leads", raw, *CREATED, 1)]
     assert rows(store, "SELECT * FROM unique_values") == [("Leads", "Email", "a@b.cd", first)]
     assert rows(store, "SELECT * FROM apply_log") == [(1, 1, 0, first, 1.5)]
-    assert rows(store, "SELECT * FROM calls") == [(1, 1.5, "POST", "/crm/v8/Leads", 1, 201, None, 1)]
+    assert rows(store, "SELECT * FROM calls") == [(1, 1.5, "POST", "/crm/v8/Leads", 1, 201, None, 1, 0)]
 
 
 def test_ids_have_nineteen_digits_and_begin_with_the_prefix(store: Store) -> None:
