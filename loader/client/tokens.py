@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Final, NoReturn, Protocol, assert_never
 from urllib.parse import urlsplit
 
@@ -18,6 +18,7 @@ import msgspec
 from loader.client.masking import masked
 from loader.errors import CredentialsError, NotNowError
 from loader.events import Observer, ServiceUnreachable, TokenRefreshed
+from loader.throttle.grants import OwnGrants
 from loader.wire.limits import TOKENS_MAX, TOKENS_WINDOW_S
 from loader.wire.messages import Fault, HttpReply, HttpRequest, Reply
 from loader.wire.oauth import AccessToken, TokenRefused, TokenThrottled, read_token, refresh_request
@@ -30,6 +31,18 @@ SPACING_S: Final = TOKENS_WINDOW_S / TOKENS_MAX
 locks out who asks more than 10 times in 10 minutes. A token that has died meanwhile costs one 401."""
 
 DELAY_MAX_S: Final = 30.0
+
+TURN_POLL_S: Final = 0.1
+"""How often a process looks whether another one has done with its refresh."""
+
+_NO_GRANT: Final = frozenset(
+    {Fault.UNREACHABLE, Fault.CERTIFICATE, Fault.CONNECT_TIMEOUT, Fault.NOT_HANDED_OVER}
+)
+"""The token service cannot have had the request."""
+
+
+Answer = AccessToken | TokenRefused | TokenThrottled | None
+"""None: there was none."""
 
 
 class NumberedToken(msgspec.Struct, frozen=True):
@@ -58,6 +71,28 @@ class Secrets(Protocol):
     def access_token(self) -> str: ...
 
 
+class Grants(Protocol):
+    """The tokens asked for with one refresh token, by everybody who is to keep to its one limit."""
+
+    def try_turn(self) -> bool:
+        """Whether it is this caller's turn; if so, nobody else's until `end_turn`."""
+        ...
+
+    def end_turn(self) -> None: ...
+
+    def take(self) -> float:
+        """0.0: a token may be asked for now, and counts. Else the seconds until one may."""
+        ...
+
+    def granted(self) -> None:
+        """The one last taken was granted at this moment, or may have been."""
+        ...
+
+    def give_back(self) -> None:
+        """The one last taken was not granted."""
+        ...
+
+
 class Tokens:
     """The access token of one load, shared by all its calls."""
 
@@ -69,10 +104,14 @@ class Tokens:
         send: Callable[[HttpRequest], Awaitable[Reply]],
         patience_s: float,
         observe: Observer,
+        grants: Grants | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        """`send` reaches the token service at `accounts_url`; it is not used for a fixed access token."""
+        """`send` reaches the token service at `accounts_url`; it is not used for a fixed access token.
+
+        `grants`: shared with the other loads that use the same refresh token; None: there are none.
+        """
         self._secrets = secrets
         self._host = urlsplit(accounts_url).netloc
         self._send = send
@@ -83,7 +122,7 @@ class Tokens:
         self._lock = anyio.Lock()
         self._token: NumberedToken | None = None
         self._renew_at = 0.0
-        self._granted: deque[float] = deque(maxlen=TOKENS_MAX)
+        self._grants: Grants = grants or OwnGrants(clock)
         self._failures = 0
         self._refused: CredentialsError | None = None
         self._api_domain = ""
@@ -143,16 +182,8 @@ class Tokens:
     async def _refresh(self) -> NumberedToken:
         gives_up_at = self._clock() + self._patience_s
         tries = 0
-        await self._keep_to_the_limit(gives_up_at)
         while True:
-            reply = await self._send(
-                refresh_request(
-                    client_id=self._secrets.client_id,
-                    client_secret=self._secrets.client_secret,
-                    refresh_token=self._secrets.refresh_token,
-                )
-            )
-            answer = read_token(self._masked(reply)) if isinstance(reply, HttpReply) else None
+            reply, answer = await self._ask(gives_up_at)
             match answer:
                 case AccessToken():
                     return self._take(answer)
@@ -183,23 +214,71 @@ class Tokens:
         now = self._clock()
         margin_s = min(MARGIN_S, answer.expires_in_s / 10)
         self._renew_at = now + max(answer.expires_in_s - margin_s, SPACING_S)
-        self._granted.append(now)
         self._api_domain = answer.api_domain
         self._scope = answer.scope
         self._token = NumberedToken(answer.value, self._token.number + 1 if self._token else 1)
         self._observe(TokenRefreshed())
         return self._token
 
-    async def _keep_to_the_limit(self, gives_up_at: float) -> None:
-        """Wait until one more token may be asked for: beyond the limit the token service locks us out."""
-        if len(self._granted) == TOKENS_MAX:
-            now = self._clock()
-            wait_s = self._granted[0] + TOKENS_WINDOW_S - now
-            reason = f"{TOKENS_MAX} access tokens in 10 minutes are used up"
-            if wait_s > gives_up_at - now:
+    async def _ask(self, gives_up_at: float) -> tuple[Reply, Answer]:
+        """One request, when it is this load's turn and the limit allows it: beyond that we are locked out."""
+        while True:
+            async with self._turn(gives_up_at):
+                if (wait_s := self._grants.take()) <= 0:
+                    return await self._request()
+            reason = f"{TOKENS_MAX} access tokens in {TOKENS_WINDOW_S // 60} minutes are used up"
+            left_s = gives_up_at - self._clock()
+            if wait_s > left_s:
                 self._give_up(reason)
-            if wait_s > 0:
-                await self._wait(wait_s, reason, gives_up_at - now)
+            # A moment more: a clock that rounds down must not bring us back too early.
+            await self._wait(wait_s + 0.001, reason, left_s)
+
+    async def _request(self) -> tuple[Reply, Answer]:
+        counted = False
+        try:
+            reply = await self._send(
+                refresh_request(
+                    client_id=self._secrets.client_id,
+                    client_secret=self._secrets.client_secret,
+                    refresh_token=self._secrets.refresh_token,
+                )
+            )
+            answer = read_token(self._masked(reply)) if isinstance(reply, HttpReply) else None
+            self._count(reply, answer)
+            counted = True
+        finally:
+            if not counted:  # cancelled: nobody hears what came of it
+                self._grants.granted()
+        return reply, answer
+
+    @asynccontextmanager
+    async def _turn(self, gives_up_at: float) -> AsyncIterator[None]:
+        """One request at a time, whichever load makes it; beyond patience nobody is waited for."""
+        mine = self._grants.try_turn()
+        if not mine and (left_s := gives_up_at - self._clock()) > 0:
+            self._observe(
+                ServiceUnreachable(self._host, "another load is asking for an access token", left_s)
+            )
+        while not mine and (left_s := gives_up_at - self._clock()) > 0:
+            await self._sleep(min(TURN_POLL_S, left_s))
+            mine = self._grants.try_turn()
+        try:
+            yield
+        finally:
+            if mine:
+                self._grants.end_turn()
+
+    def _count(self, reply: Reply, answer: Answer) -> None:
+        """A token that may have been granted counts: an answer that was lost may have held one."""
+        if isinstance(reply, HttpReply):
+            # A refusal in words may come as HTTP 200; a throttle that does is an answer nobody could read.
+            none = isinstance(answer, TokenRefused) or reply.status != 200
+        else:
+            none = reply.fault in _NO_GRANT
+        if none:
+            self._grants.give_back()
+        else:
+            self._grants.granted()
 
     async def _wait(self, delay_s: float, reason: str, left_s: float) -> None:
         self._observe(ServiceUnreachable(self._host, reason, left_s))

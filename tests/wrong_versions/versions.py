@@ -33,6 +33,8 @@ SCAN = ("tests/unit/test_checkpoint_scan.py",)
 RECONCILE = ("tests/unit/test_reconcile.py",)
 TRANSPORT = ("tests/scenario/test_transport.py",)
 TOKENS = ("tests/unit/test_tokens.py",)
+SHARED_CREDITS = ("tests/unit/test_machine_credits.py",)
+SHARED_GRANTS = ("tests/unit/test_machine_grants.py",)
 RECALL = ("tests/unit/test_recall.py",)
 REPLIES = ("tests/unit/test_wire_replies.py",)
 GATE = ("tests/unit/test_gate.py",)
@@ -180,9 +182,30 @@ WRONG_VERSIONS = (
     WrongVersion(
         "tokens are asked for without a limit",
         "client/tokens.py",
-        "        if len(self._granted) == TOKENS_MAX:",
-        "        if len(self._granted) == -1:",
+        "                if (wait_s := self._grants.take()) <= 0:",
+        "                if (wait_s := self._grants.take()) < 1e9:",
         TOKENS,
+    ),
+    WrongVersion(
+        "a token counts from the moment at which it was asked for",
+        "machine/grants.py",
+        "        self._replace(self._clock())",
+        "        self._replace(self._taken or 0.0)",
+        SHARED_GRANTS,
+    ),
+    WrongVersion(
+        "credits are counted from what was read a while ago",
+        "machine/credits.py",
+        "            self._window.put(_minute(os.pread(descriptor, _SLOT.size, _offset(minute)), minute))",
+        "            _minute(os.pread(descriptor, _SLOT.size, _offset(minute)), minute)",
+        SHARED_CREDITS,
+    ),
+    WrongVersion(
+        "credits are spent without a lock",
+        "machine/files.py",
+        "        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "        pass",
+        ("tests/unit/test_machine_processes.py",),
     ),
     # --- whose record it is ---
     WrongVersion(

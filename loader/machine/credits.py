@@ -1,0 +1,322 @@
+"""The credits of one organisation, as all its loads on this machine spend them.
+
+On disk it is a ring of minutes, a slot of 32 bytes each. What is spent is written before the call leaves, so
+a load that is killed has charged every call that it made. A call costs five system calls: the ring is read
+again only when a minute has passed, or when somebody has changed another slot than the present one.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from zlib import crc32
+
+from loader.machine.files import SharedFile, write_at
+from loader.throttle.credits import (
+    CALL_CREDITS_MAX,
+    MINUTE_S,
+    WINDOW_MINUTES,
+    Minute,
+    Standing,
+    Window,
+    counts,
+    minute_of,
+    wait_s,
+)
+from loader.wire.limits import CREDITS_WINDOW_S
+
+_HEAD: Final = struct.Struct("<8sQqd")
+"""Which file this is, how often a slot other than the present one was changed, credits a day (-1: unknown),
+and until when that is so (0.0: for good)."""
+_SLOT: Final = struct.Struct("<qqqQ")
+"""Minute, own, others, checksum. A power of two: a slot never lies on two pages."""
+_MAGIC: Final = b"credits1"
+_FIRST: Final = 64
+SLOTS: Final = 1536
+"""More than the minutes of a day: no two that count share a slot."""
+_EMPTY: Final = _HEAD.pack(_MAGIC, 0, -1, 0.0).ljust(_FIRST + SLOTS * _SLOT.size, b"\0")
+_COUNTS: Final = struct.Struct("<qqq")
+_CHECK: Final = struct.Struct("<Q")
+_NOTHING: Final = b"\0" * _SLOT.size
+
+assert SLOTS > WINDOW_MINUTES + 1
+
+
+class _DamagedError(Exception):
+    """The file holds what no loader has written."""
+
+
+class _GoneError(Exception):
+    """The file that is open is not the one at its path any more."""
+
+
+class SharedCredits:
+    """The budget of one load. Until `join`, and where the disk fails, it counts for itself alone."""
+
+    def __init__(
+        self,
+        *,
+        total: int | None = None,
+        keep: Callable[[int], int] = lambda _total: 0,
+        warn: Callable[[str], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`total`: a person's word, which goes before what the organisation is known to have.
+
+        `keep`: of so many credits a day, what is left to other programs.
+        """
+        self._word = total
+        self._known: int | None = None
+        self._known_until = 0.0
+        """0.0: for good. What the service says remains holds for as long as credits are on their way back."""
+        self._keep = keep
+        self._warn = warn
+        self._clock = clock
+        self._window = Window()
+        self._file: SharedFile | None = None
+        self._present = (-1, -1)
+        """The minute, and the count of changes elsewhere, of which the window is."""
+        self._failed = False
+        self._carried: tuple[Minute, ...] = ()
+        self._carried_total: tuple[int | None, float] = (None, 0.0)
+        """What a file knew that is not there any more."""
+
+    def join(self, path: Path, *, total: int | None) -> None:
+        """Goes on with the organisation's file; what was spent before is counted there.
+
+        `total`: credits a day by the organisation's edition; None: what the file says.
+        """
+        if self._failed:
+            return
+        if self._file is None or self._file.path != path:
+            before = self._window.own(self._clock()) if self._file is None else 0
+            self.close()
+            self._window, self._present = Window(), (-1, -1)
+            self._file = SharedFile(path, empty=_EMPTY, damaged=self._damaged)
+            with self._shared() as now:
+                if before:
+                    self._write(self._window.spend(before, now))
+        with self._shared():
+            if total is not None and total != self._known:
+                self._known, self._known_until = total, 0.0
+                self._write_elsewhere(())
+
+    def learn(self, total: int | None) -> None:
+        """Credits a day, where nothing is shared."""
+        self._known = total
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def take(self, credits: int) -> float:
+        """0.0: they are spent now. Else nothing was spent, and the seconds until so many are free."""
+        now = self._look()  # as `_shared`, without what its context costs each call
+        try:
+            if now is None:
+                now = self._clock()
+            left = wait_s(self._window, credits, usable=self._usable(), now=now)
+            if left == 0.0:
+                self._write(self._window.spend(credits, now))
+        finally:
+            if self._file is not None:
+                self._file.unlock()
+        return left
+
+    def give_back(self, credits: int) -> None:
+        """The service did not charge them."""
+        with self._shared() as now:
+            self._write_elsewhere(self._window.give_back(credits, now))
+
+    def spent_out(self) -> bool:
+        """Whether the organisation has too few left for a whole call."""
+        with self._shared() as now:
+            return self._total is not None and self._total - self._window.spent(now) < CALL_CREDITS_MAX
+
+    def correct(self, remaining: int) -> None:
+        """The service says how many remain. Where the day's are not known, that is all there is to go by."""
+        with self._shared() as now:
+            total = self._total
+            if total is None or (self._word is None and self._known_until):
+                known = self._window.spent(now) + remaining
+                if known != self._known:
+                    self._known, self._known_until = known, now + CREDITS_WINDOW_S + MINUTE_S
+                    self._write_elsewhere(())
+                return
+            changed = self._window.correct(total - remaining, now)
+            if changed:
+                self._write_elsewhere(changed)
+
+    def standing(self) -> Standing:
+        """Where the organisation stands now."""
+        with self._shared() as now:
+            total = self._total
+            kept = 0 if total is None else self._keep(total)
+            return Standing(self._window.spent(now), total, kept, self._window.coming_back(now))
+
+    def own(self) -> int:
+        """Of what was spent in the last 24 hours, the part of loads on this machine."""
+        with self._shared() as now:
+            return self._window.own(now)
+
+    @property
+    def _total(self) -> int | None:
+        return self._known if self._word is None else self._word
+
+    def _usable(self) -> int | None:
+        total = self._total
+        return None if total is None else total - self._keep(total)
+
+    @contextmanager
+    def _shared(self) -> Iterator[float]:
+        """The present time, and the window as it is on disk, locked; where the disk fails, as it is here."""
+        now = self._look()
+        try:
+            yield self._clock() if now is None else now
+        finally:
+            if self._file is not None:
+                self._file.unlock()
+
+    def _look(self) -> float | None:
+        while self._file is not None:
+            try:
+                descriptor = self._file.lock()
+                # Read under the lock: whoever comes later never spends in an earlier minute.
+                now = self._clock()
+                self._read(descriptor, now)
+            except OSError as error:
+                self._alone(error)
+            except _DamagedError:
+                self._put_aside(self._file)
+            except _GoneError:
+                self._begin_again(self._file)
+            else:
+                if self._carried or self._carried_total[0] is not None:
+                    self._carry()
+                return now
+        return None
+
+    def _read(self, descriptor: int, now: float) -> None:
+        """Brings the window up to date."""
+        minute = minute_of(now)
+        head = os.pread(descriptor, _HEAD.size, 0)
+        if len(head) != _HEAD.size:
+            raise _DamagedError
+        magic, changes, total, until = _HEAD.unpack(head)
+        if magic != _MAGIC or total < -1 or not until >= 0.0:
+            raise _DamagedError
+        if (minute, changes) == self._present:
+            self._window.put(_minute(os.pread(descriptor, _SLOT.size, _offset(minute)), minute))
+            return
+        assert self._file is not None, "it is read"
+        if not self._file.is_current():
+            raise _GoneError
+        self._window = _window(os.pread(descriptor, len(_EMPTY), 0), minute)
+        self._present = (minute, changes)
+        over = total < 0 or (until and now > until)
+        self._known, self._known_until = (None, 0.0) if over else (total, until)
+
+    def _write(self, minute: Minute) -> None:
+        """The present minute, into whose slot everybody looks."""
+        self._put(_slot(minute), _offset(minute.minute))
+
+    def _write_elsewhere(self, minutes: Iterable[Minute]) -> None:
+        """Any minutes; everybody else reads the ring again."""
+        present, changes = self._present
+        self._present = (present, changes + 1)
+        # The count first: without the rest it only makes somebody read again.
+        total = -1 if self._known is None else self._known
+        self._put(_HEAD.pack(_MAGIC, changes + 1, total, self._known_until), 0)
+        for minute in minutes:
+            self._write(minute)
+
+    def _put(self, content: bytes, offset: int) -> None:
+        if self._file is None:
+            return
+        try:
+            write_at(self._file.descriptor, content, offset)
+        except OSError as error:
+            self._alone(error)
+
+    def _alone(self, error: OSError) -> None:
+        """The load never fails because of what it shares."""
+        assert self._file is not None, "there is nothing else that fails"
+        self._warn(
+            f"the credits that the loads of this machine share cannot be kept in {self._file.path}"
+            f" ({error.strerror or error}): this load counts its own alone"
+        )
+        self._failed = True
+        self.close()
+
+    def _put_aside(self, file: SharedFile) -> None:
+        try:
+            file.put_aside()
+        except OSError as error:
+            self._alone(error)
+        else:
+            self._begin_again(file)
+
+    def _damaged(self, aside: Path) -> None:
+        self._warn(
+            f"the count of credits was damaged and is {aside} now: what earlier loads spent in the last 24"
+            " hours is not known, until the service says what remains"
+        )
+
+    def _begin_again(self, file: SharedFile) -> None:
+        """Another file than the one that was open: what is known here, and not there, goes there."""
+        file.close()
+        self._carried = (*self._carried, *self._window.minutes())
+        self._carried_total = (self._known, self._known_until)
+        self._present = (-1, -1)
+
+    def _carry(self) -> None:
+        carried, self._carried = self._carried, ()
+        total, self._carried_total = self._carried_total, (None, 0.0)
+        missing = [one for one in carried if self._window.at(one.minute) == Minute(one.minute)]
+        for one in missing:
+            self._window.put(one)
+        if self._known is None:
+            self._known, self._known_until = total
+        self._write_elsewhere(missing)
+
+
+def _offset(minute: int) -> int:
+    return _FIRST + minute % SLOTS * _SLOT.size
+
+
+def _slot(minute: Minute) -> bytes:
+    content = _COUNTS.pack(minute.minute, minute.own, minute.others)
+    return content + _CHECK.pack(crc32(content))
+
+
+def _minute(content: bytes, minute: int) -> Minute:
+    """What a slot says of the minute; of another one in its place nothing counts any more."""
+    if content == _NOTHING:
+        return Minute(minute)
+    if len(content) != _SLOT.size:
+        raise _DamagedError
+    found, own, others, check = _SLOT.unpack(content)
+    if check != crc32(content[: _COUNTS.size]) or own < 0 or others < 0:
+        raise _DamagedError
+    return Minute(found, own, others) if found == minute else Minute(minute)
+
+
+def _window(content: bytes, present: int) -> Window:
+    """The minutes of the ring that count."""
+    if len(content) != len(_EMPTY):
+        raise _DamagedError
+    window = Window()
+    for offset in range(_FIRST, len(content), _SLOT.size):
+        slot = content[offset : offset + _SLOT.size]
+        if slot != _NOTHING:
+            minute = int.from_bytes(slot[:8], "little", signed=True)
+            one = _minute(slot, minute)
+            if counts(minute, present) and _offset(minute) == offset:
+                window.put(one)
+    return window

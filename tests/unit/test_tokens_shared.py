@@ -1,0 +1,153 @@
+"""A day of loads in virtual time: whatever the server does to tokens, ten are asked for in ten minutes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from loader.client.tokens import Tokens
+from loader.errors import NotNowError
+from loader.events import Event, ServiceUnreachable
+from loader.machine.grants import SharedGrants
+from loader.settings import Credentials
+from loader.wire.limits import TOKENS_MAX, TOKENS_WINDOW_S
+from loader.wire.messages import Fault, HttpReply, HttpRequest, NoReply, Reply
+from tests import virtual_time
+
+HOUR = 3600.0
+WALL = 1_800_000_000.0
+
+
+class Accounts:
+    """A token service that answers after a while, loses some answers, and knows when it was asked."""
+
+    def __init__(self, seed: int, *, lost: float = 0.0) -> None:
+        self.random = random.Random(seed)
+        self.lost = lost
+        self.granted_at: list[float] = []
+        self.in_flight = 0
+        self.in_flight_max = 0
+
+    async def send(self, request: HttpRequest) -> Reply:
+        self.in_flight += 1
+        self.in_flight_max = max(self.in_flight_max, self.in_flight)
+        try:
+            await asyncio.sleep(self.random.uniform(0.05, 2.0))
+            self.granted_at.append(now())
+            await asyncio.sleep(self.random.uniform(0.0, 0.5))
+        finally:
+            self.in_flight -= 1
+        if self.random.random() < self.lost:
+            return NoReply(Fault.NO_ANSWER_IN_TIME, "no answer", 60.0)
+        body = {"access_token": f"token-{len(self.granted_at)}", "expires_in": 3600}
+        return HttpReply(200, json.dumps(body).encode(), {}, 0.0)
+
+    def most_in_ten_minutes(self) -> int:
+        times = self.granted_at
+        return max(sum(at <= other < at + TOKENS_WINDOW_S for other in times) for at in times)
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def tokens_of(accounts: Accounts, folder: Path, events: list[Event], patience_s: float = 6 * HOUR) -> Tokens:
+    """As a process of its own would have them."""
+    return Tokens(
+        Credentials("id", "secret", "refresh"),
+        accounts_url="https://accounts.zoho.eu",
+        send=accounts.send,
+        patience_s=patience_s,
+        observe=events.append,
+        grants=SharedGrants(folder, warn=no_warning, clock=lambda: WALL + now()),
+        clock=now,
+        sleep=asyncio.sleep,
+    )
+
+
+def no_warning(text: str) -> None:
+    raise AssertionError(text)
+
+
+async def calls(
+    tokens: Tokens, chance: random.Random, *, every_s: float, revoked: float, until: float
+) -> int:
+    """A load's calls for so long; some find that their token is not accepted any more."""
+    made = 0
+    while now() < until:
+        token = await tokens.current()
+        if chance.random() < revoked:
+            await tokens.renew(token.number)
+        made += 1
+        await asyncio.sleep(every_s)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("loads", "revoked", "lost"),
+    [(1, 0.0, 0.0), (1, 0.2, 0.0), (3, 0.0, 0.0), (3, 0.1, 0.0), (4, 0.3, 0.2)],
+    ids=["quiet", "revoked often", "three loads", "three, revoked often", "four, revoked and lost"],
+)
+def test_a_day_of_loads_asks_for_ten_tokens_in_ten_minutes_at_most(
+    tmp_path: Path, loads: int, revoked: float, lost: float
+) -> None:
+    accounts, events = Accounts(7, lost=lost), list[Event]()
+
+    async def day() -> list[int]:
+        return await asyncio.gather(
+            *(
+                calls(
+                    tokens_of(accounts, tmp_path, events),
+                    random.Random(number),
+                    every_s=20.0 + number,
+                    revoked=revoked,
+                    until=24 * HOUR,
+                )
+                for number in range(loads)
+            )
+        )
+
+    made = virtual_time.run(day)
+    assert min(made) > 100
+    assert accounts.most_in_ten_minutes() <= TOKENS_MAX
+    assert accounts.in_flight_max == 1
+    if not revoked:
+        assert len(accounts.granted_at) <= 25 * loads
+    else:
+        assert len(accounts.granted_at) > 200
+
+
+def test_who_cannot_have_a_token_within_patience_says_so(tmp_path: Path) -> None:
+    accounts, events = Accounts(1), list[Event]()
+
+    async def two() -> None:
+        one, other = (tokens_of(accounts, tmp_path, events, patience_s) for patience_s in (1000.0, 60.0))
+        for number in range(TOKENS_MAX):
+            await one.renew(number)
+        with pytest.raises(NotNowError, match="gives no access token") as raised:
+            await other.current()
+        assert "10 access tokens in 10 minutes" in raised.value.why
+
+    virtual_time.run(two)
+    assert len(accounts.granted_at) == TOKENS_MAX
+
+
+def test_a_load_waits_for_another_ones_refresh_and_not_beyond_its_patience(tmp_path: Path) -> None:
+    accounts, events = Accounts(1), list[Event]()
+
+    async def waiting() -> None:
+        stopped = SharedGrants(tmp_path, warn=no_warning)
+        assert stopped.try_turn()
+        tokens = tokens_of(accounts, tmp_path, events, 30.0)
+        began = now()
+        assert (await tokens.current()).number == 1
+        assert 30.0 <= now() - began < 40.0
+        stopped.close()
+
+    virtual_time.run(waiting)
+    (waited,) = (event for event in events if isinstance(event, ServiceUnreachable))
+    assert "another load" in waited.reason
