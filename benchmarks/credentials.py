@@ -1,7 +1,14 @@
-"""What the sink takes for credentials: anything."""
+"""What the sink takes for credentials: anything. And where loads share their state: away from the user's."""
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from typing import Final
 
-BENCHMARK: Final = {f"LOADER_{name}": "benchmark" for name in ("CLIENT_ID", "CLIENT_SECRET", "REFRESH_TOKEN")}
+_state: Final = tempfile.mkdtemp(prefix="loader-benchmark-")
+atexit.register(shutil.rmtree, _state, ignore_errors=True)
+
+# An access token alone: with a refresh token the loads of ten minutes would share ten grants.
+BENCHMARK: Final = {"LOADER_ACCESS_TOKEN": "benchmark", "LOADER_STATE_DIR": _state}

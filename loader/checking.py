@@ -16,7 +16,7 @@ from loader.connection import connect, require_same_data_centre, steady_time
 from loader.errors import UsageError
 from loader.events import Observer
 from loader.findings import Finding, Findings
-from loader.forecast import Forecast, forecast
+from loader.forecast import CreditForecast, Forecast, forecast, in_organisation
 from loader.preflight import Preflight
 from loader.records import Batch
 from loader.rungs import require_layout
@@ -30,6 +30,7 @@ from loader.source.batches import LINE_TOO_LONG, BatchCutter
 from loader.source.lines import LineSplitter
 from loader.source.reader import Reader
 from loader.source.streams import open_input
+from loader.throttle.credits import Standing
 
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -52,6 +53,8 @@ class Checked(msgspec.Struct, frozen=True):
     """The organisation's, in the API's word; empty: not known."""
     forecast: Forecast
     """For the records that are good."""
+    today: CreditForecast | None
+    """The same where the organisation stands now; None: without credentials nothing is known of it."""
 
 
 class Schema(msgspec.Struct, frozen=True):
@@ -63,6 +66,8 @@ class Schema(msgspec.Struct, frozen=True):
     edition: str = ""
     licences: int | None = None
     clock_offset_s: float = 0.0
+    standing: Standing | None = None
+    """Where the organisation stands with its credits; None: there are no credentials to know it by."""
 
 
 async def schema_of(settings: LoadSettings, credentials: Credentials | None, *, observe: Observer) -> Schema:
@@ -81,8 +86,17 @@ async def schema_of(settings: LoadSettings, credentials: Credentials | None, *, 
     async with connect(settings, credentials, observe) as line:
         facts: Preflight = await preflight.ask(line.service, name, observe=observe)
         require_same_data_centre(settings.target, line.tokens.api_domain)
+        line.join(facts)
+        standing = line.shared.credits.standing()
     require_layout(settings, facts)
-    return Schema(facts.module, facts.metadata_read, facts.edition, facts.licences, facts.clock_offset_s)
+    return Schema(
+        facts.module,
+        facts.metadata_read,
+        facts.edition,
+        facts.licences,
+        facts.clock_offset_s,
+        standing,
+    )
 
 
 def _unknown(name: str) -> UsageError:
@@ -112,6 +126,7 @@ async def check(settings: LoadSettings, schema: Schema, *, users: int | None, la
             for batch in window.batches:
                 judge.take(batch)
     good = judge.records - judge.invalid
+    plan = forecast(good, alone=judge.alone, users=users or schema.licences or 1, latency_s=latency_s)
     return Checked(
         module=settings.target.module,
         input=settings.input,
@@ -123,7 +138,8 @@ async def check(settings: LoadSettings, schema: Schema, *, users: int | None, la
         notes=_sorted(judge.findings.notes.values()),
         left_out=judge.findings.left_out,
         edition=schema.edition,
-        forecast=forecast(good, alone=judge.alone, users=users or schema.licences or 1, latency_s=latency_s),
+        forecast=plan,
+        today=None if schema.standing is None else in_organisation(plan, schema.standing),
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import Final
 
 import msgspec
@@ -15,10 +15,12 @@ import msgspec
 from loader.client.tokens import Tokens
 from loader.client.transport import HttpTransport
 from loader.errors import UsageError
-from loader.events import Observer
-from loader.preflight import Service
+from loader.events import Observer, Warned
+from loader.machine.state import SharedState
+from loader.preflight import Preflight, Service
 from loader.settings import Credentials, LoadSettings, Target
 from loader.throttle.gate import Gate, GateSettings
+from loader.wire.editions import credits_of
 from loader.wire.oauth import DATA_CENTRES
 
 
@@ -55,6 +57,12 @@ class Connection(msgspec.Struct, frozen=True):
     tokens: Tokens
     gate: Gate
     service: Service
+    shared: SharedState
+
+    def join(self, facts: Preflight) -> None:
+        """The organisation is known: credits and places are shared with its other loads from here on."""
+        total = None if facts.licences is None else credits_of(facts.edition, facts.licences)
+        self.shared.join(facts.organisation, total=total)
 
 
 @asynccontextmanager
@@ -64,7 +72,20 @@ async def connect(
     """Open for as long as the context lasts."""
     target = settings.target
     host = target.api_url.partition("://")[2]
-    gate = Gate(GateSettings(settings.concurrency, settings.rate, settings.patience_s, host), observe=observe)
+    shared = SharedState(
+        settings.state_dir,
+        host=host,
+        credentials=credentials.refresh_token or credentials.access_token,
+        daily_credits=settings.daily_credits,
+        keep=settings.keep_credits.of,
+        warn=lambda text: observe(Warned(text)),
+    )
+    gate = Gate(
+        GateSettings(settings.concurrency, settings.rate, settings.patience_s, host, wait_s=settings.wait_s),
+        observe=observe,
+        budget=shared.credits,
+        places=shared.places,
+    )
     accounts = HttpTransport(target.accounts_url, None, timeout_s=settings.timeout_s, connections=1)
     tokens = Tokens(
         credentials,
@@ -72,13 +93,16 @@ async def connect(
         send=accounts.send,
         patience_s=settings.patience_s,
         observe=observe,
+        grants=shared.grants,
     )
     transport = HttpTransport(
         target.api_url, tokens, timeout_s=settings.timeout_s, connections=settings.concurrency
     )
     async with accounts, transport:
         service = Service(transport.send, transport.renew_token, gate, host, steady_time)
-        yield Connection(transport, tokens, gate, service)
+        with closing(shared):
+            shared.join_known()
+            yield Connection(transport, tokens, gate, service, shared)
 
 
 def require_same_data_centre(target: Target, api_domain: str) -> None:

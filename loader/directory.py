@@ -18,7 +18,7 @@ from loader.checkpoint.entries import FORMAT_VERSION, Head, NewerLoaderError
 from loader.checkpoint.ledger import Ledger
 from loader.checkpoint.log import CheckpointLog, Opening
 from loader.errors import DiskError, UsageError, remedy
-from loader.settings import LoadSettings, Target, Threshold
+from loader.settings import NOTHING_KEPT, LoadSettings, Target, Threshold
 from loader.wire.options import InsertOptions, OptionError
 
 
@@ -85,6 +85,9 @@ class _Pace(msgspec.Struct, frozen=True):
     timeout_s: float = 60.0
     patience_s: float = 300.0
     quiet_period_s: float = 30.0
+    keep_credits: Threshold = NOTHING_KEPT
+    daily_credits: int | None = None
+    wait_s: float = 0.0
     ok_duplicates: bool = False
 
 

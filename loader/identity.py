@@ -63,6 +63,7 @@ async def whose(settings: LoadSettings, credentials: Credentials, *, observe: Ob
     async with connect(settings, credentials, observe) as line:
         user, organisation = await preflight.ask_who(line.service)
         require_same_data_centre(settings.target, line.tokens.api_domain)
+        line.shared.join(replies.read_organisation_id(organisation), total=None)
         scopes = line.tokens.scopes
     centres = {centre.api_url: name for name, centre in DATA_CENTRES.items()}
     module = settings.target.module

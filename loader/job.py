@@ -103,6 +103,7 @@ async def _load(
         line = await stack.enter_async_context(connect(settings, credentials(), observe))
         facts = await preflight.ask(line.service, settings.target.module, observe=observe)
         require_same_data_centre(settings.target, line.tokens.api_domain)
+        line.join(facts)
         require_layout(settings, facts)
         rung = rung_of(settings, facts, observe)
         opening = Opening(recall.recorded(identity), steady_time() + facts.clock_offset_s, facts.user_id)

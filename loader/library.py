@@ -20,6 +20,7 @@ from loader import job
 from loader.credentials import read_credentials
 from loader.errors import UsageError
 from loader.events import Event, Observer
+from loader.machine.state import default_folder
 from loader.outcomes import Outcome
 from loader.report.export import Result
 from loader.report.summary import Outcomes, Summary
@@ -44,6 +45,10 @@ class LoadOptions(TypedDict, total=False):
     timeout_s: float
     patience_s: float
     quiet_period_s: float
+    keep_credits: Threshold
+    daily_credits: int | None
+    wait_s: float
+    state_dir: Path | None
     ok_duplicates: bool
     append: bool
     check: bool
@@ -161,8 +166,9 @@ class Loader:
             raise UsageError(
                 "stdin is the command's", hint="Hand over sys.stdin.buffer: its lines are records."
             )
+        options: LoadOptions = {"state_dir": default_folder(os.environ), **self._options}
         settings = LoadSettings(
-            input=name, load_dir=Path(load_dir or f"{name}.load"), target=self._target, **self._options
+            input=name, load_dir=Path(load_dir or f"{name}.load"), target=self._target, **options
         )
         feed = None if isinstance(source, (str, os.PathLike)) else Feed(source)
         stop = _Stop()

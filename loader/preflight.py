@@ -183,7 +183,7 @@ async def _ask(service: Service, question: HttpRequest) -> HttpReply:
         async with service.gate.admit() as place:
             reply = await service.send(question)
             if isinstance(reply, HttpReply) and (reply.status < 429 or 430 <= reply.status < 500):
-                place.passed()
+                place.passed(charged=reply.status != 401)
             elif isinstance(reply, HttpReply) and reply.status == 429:
                 place.pushed_back(retry_after_s(reply))
             else:

@@ -5,12 +5,14 @@ Nothing here reads the environment or a file: `cli` gathers the words, this modu
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 
 from loader.errors import UsageError, command
+from loader.wire.limits import RECORDS_PER_CALL_MAX, credits_for
 from loader.wire.options import PLAIN, InsertOptions, OptionError, is_record_id
 
 STDIN = "-"
@@ -51,11 +53,20 @@ class Threshold(msgspec.Struct, frozen=True):
     count: int | None = None
     percent: float | None = None
 
+    def of(self, total: int) -> int:
+        """So many of `total`; a begun one counts as a whole."""
+        if self.percent is not None:
+            return math.ceil(total * self.percent / 100)
+        return self.count or 0
+
     def exceeded_by(self, count: int, *, of: int) -> bool:
         if self.count is not None:
             return count > self.count
         # A share of next to nothing says nothing: the first hundred records are let through.
         return self.percent is not None and of >= 100 and count * 100 > self.percent * of
+
+
+NOTHING_KEPT = Threshold(count=0)
 
 
 class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +91,14 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float = 60.0
     patience_s: float = 300.0
     quiet_period_s: float = 30.0
+    keep_credits: Threshold = NOTHING_KEPT
+    """Credits of a day, or a share of them, that are left to the organisation's other programs."""
+    daily_credits: int | None = None
+    """What the organisation may spend in 24 hours; None: what its edition says, if it does."""
+    wait_s: float = 0.0
+    """How long to wait for credits to come back before the load stops."""
+    state_dir: Path | None = None
+    """Where the loads of this machine keep what they share; None: this one shares nothing."""
     ok_duplicates: bool = False
     append: bool = False
     """Go on with what was appended to the input since the load began."""
@@ -93,7 +112,7 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     line_bytes_max: int = 1024 * 1024
 
     def __post_init__(self) -> None:
-        for name, least in (("concurrency", 1), ("timeout_s", 0.001), ("patience_s", 0.0)):
+        for name, least in (("concurrency", 1), ("timeout_s", 0.001), ("patience_s", 0.0), ("wait_s", 0.0)):
             if getattr(self, name) < least:
                 flag = "--" + name.removesuffix("_s").replace("_", "-")
                 raise UsageError(f"{flag} is too small", why=f"{getattr(self, name)} is less than {least}")
@@ -101,6 +120,7 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
             # What the shell handed over was no UTF-8 where such a half of a character stands.
             if any("\ud800" <= character <= "\udfff" for character in name):
                 raise UsageError(f"{flag} is no text", why="it holds bytes that are not UTF-8")
+        self._require_credits_for_a_call()
         if self.rate is not None and self.rate <= 0:
             raise UsageError("--rate is too small", why="it is a number of calls a second, above 0")
         if self.layout_id and not is_record_id(self.layout_id):
@@ -115,6 +135,17 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError(
                 "--external cannot be used", why=str(error), hint=f"Begin it with {self.target.module}."
             ) from None
+
+    def _require_credits_for_a_call(self) -> None:
+        if self.daily_credits is None:
+            return
+        usable = self.daily_credits - self.keep_credits.of(self.daily_credits)
+        least = credits_for(RECORDS_PER_CALL_MAX)
+        if usable < least:
+            raise UsageError(
+                "--daily-credits and --keep-credits leave too little for a single call",
+                why=f"a call of {RECORDS_PER_CALL_MAX} records costs {least}; {max(usable, 0)} are left",
+            )
 
     @property
     def from_stdin(self) -> bool:

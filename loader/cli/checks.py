@@ -71,6 +71,8 @@ def _screen(checked: object, settings: LoadSettings, code: ExitCode) -> list[str
     if checked.left_out:
         lines.append(f"  and {checked.left_out:,} findings of kinds that no list has room for")
     lines += ["", *checks.foreseen(checked.forecast, own_edition=checked.edition)]
+    if checked.today is not None:
+        lines += checks.today(checked.today)
     if not own:
         lines += [
             "",

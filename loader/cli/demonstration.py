@@ -106,7 +106,8 @@ def _surroundings(folder: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LOADER_")}
     package_parent = str(Path(loader.__file__).resolve().parents[1])
     path = os.pathsep.join(filter(None, (package_parent, kept.get("PYTHONPATH"))))
-    return {**kept, "PYTHONPATH": path, "XDG_CONFIG_HOME": str(folder)}
+    own = {"XDG_CONFIG_HOME": str(folder), "LOADER_STATE_DIR": str(folder / "state")}
+    return {**kept, "PYTHONPATH": path, **own}
 
 
 def _command(arguments: Sequence[str]) -> list[str]:

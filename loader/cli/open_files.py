@@ -6,8 +6,8 @@ import resource
 
 from loader.errors import UsageError
 
-BESIDE_CALLS = 22
-"""Files that a load has open beside a connection for each call: streams, loop, input, log, reports."""
+BESIDE_CALLS = 28
+"""Files that a load has open beside a connection for each call: streams, loop, input, log, reports, state."""
 
 
 def require(concurrency: int) -> None:

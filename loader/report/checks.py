@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from loader.findings import Finding
-from loader.forecast import EditionForecast, Forecast
+from loader.forecast import CreditForecast, EditionForecast, Forecast
 from loader.report import text
 
 KINDS_SHOWN = 20
@@ -60,6 +60,23 @@ def foreseen(plan: Forecast, *, own_edition: str) -> list[str]:
     editions = sorted(plan.editions, key=lambda one: one.edition != own_edition)
     rows = [_edition(one, own=one.edition == own_edition) for one in editions]
     return [head, "  edition         at once   credits a day   days   time", *rows]
+
+
+def today(plan: CreditForecast) -> list[str]:
+    """Where the organisation stands, and when the load would end there."""
+    if plan.a_day is None or plan.free is None:
+        return [
+            f"In the last 24 hours loads of this machine spent {text.plural(plan.spent, 'credit')} there; how"
+            " many there are a day is not known: --daily-credits N."
+        ]
+    kept = f", {plan.kept:,} are kept for other programs" if plan.kept else ""
+    stands = (
+        f"Today: {plan.free:,} of {text.plural(plan.a_day, 'credit')} are free ({plan.spent:,} spent in the"
+        f" last 24 hours{kept})."
+    )
+    if plan.seconds is None:
+        return [stands, "That is too little for a single call of 100 records."]
+    return [stands, f"The load would end in {text.time_left(plan.seconds)}, if nobody else spends any."]
 
 
 def _edition(one: EditionForecast, *, own: bool) -> str:

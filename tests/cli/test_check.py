@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests import own_state
 from tests.crash.harness import Crm, sandbox
 
 ORGANISATION = Path(__file__).parents[2] / "docs" / "reference" / "sandbox-org.toml"
@@ -39,7 +40,7 @@ def run(
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LOADER_")}
     return subprocess.run(
         [sys.executable, "-m", "loader", *map(str, arguments)],
-        env=kept | {"COLUMNS": str(columns), **(environment or {})},
+        env=kept | {"COLUMNS": str(columns), "LOADER_STATE_DIR": own_state.fresh(), **(environment or {})},
         input=data,
         stdin=None if data is not None else subprocess.DEVNULL,
         capture_output=True,

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests import own_state
 from tests.cli.conftest import ROOT
 
 GOOD = [b'{"Last_Name":"Lead %d","Email":"lead.%d@example.com"}\n' % (n, n) for n in range(1, 251)]
@@ -74,7 +75,7 @@ class Desk:
         self.said = b""
 
     def run(self, *arguments: str, **changed: str) -> Ran:
-        surroundings = {**self.crm.environment, **changed}
+        surroundings = {**self.crm.environment, "LOADER_STATE_DIR": own_state.fresh(), **changed}
         done = subprocess.run(
             [sys.executable, "-m", "loader", *arguments],
             cwd=self.directory,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,36 @@ def test_each_flag_arrives(run: Run, seen: Seen) -> None:
     assert settings.max_rejected == Threshold(percent=1.0)
     assert (settings.timeout_s, settings.patience_s, settings.quiet_period_s) == (0.2, 7200.0, 300.0)
     assert (settings.ok_duplicates, settings.check, seen.fresh) == (True, False, True)
+
+
+def test_credits_are_spent_to_the_last_and_never_waited_for_unless_it_is_said(run: Run, seen: Seen) -> None:
+    assert run("load", "f", "--module", "Leads").code == 0
+    settings = seen.settings
+    assert (settings.keep_credits, settings.daily_credits, settings.wait_s) == (Threshold(count=0), None, 0.0)
+    assert settings.state_dir == Path(os.environ["HOME"]) / ".local/state/crm-bulk-loader"
+
+
+@pytest.mark.parametrize("how", ["flags", "environment", "file"])
+def test_the_flags_of_credits_arrive(run: Run, seen: Seen, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    values = {"keep-credits": "20%", "daily-credits": "60000", "wait": "25h", "state-dir": "s"}
+    flags = [word for key, value in values.items() for word in (f"--{key}", value)]
+    for key, value in values.items():
+        if how == "environment":
+            monkeypatch.setenv(f"LOADER_{key.upper().replace('-', '_')}", value)
+    if how == "file":
+        lines = [f'{key} = "{value}"\n' for key, value in values.items()]
+        Path("loader.toml").write_text("".join(lines).replace('"60000"', "60000"))
+    assert run("load", "f", "--module", "Leads", *(flags if how == "flags" else [])).code == 0
+    settings = seen.settings
+    assert (settings.keep_credits, settings.daily_credits) == (Threshold(percent=20.0), 60_000)
+    assert (settings.wait_s, settings.state_dir) == (25 * 3600.0, Path("s"))
+
+
+@pytest.mark.parametrize("flags", ["--daily-credits 9", "--daily-credits 100 --keep-credits 91"])
+def test_credits_that_pay_for_no_call_are_refused(run: Run, seen: Seen, flags: str) -> None:
+    told = run("load", "f", "--module", "Leads", *flags.split())
+    assert told.code == 2
+    assert "too little for a single call" in told.err
 
 
 def test_what_inserts_say_beside_their_records_is_left_out_unless_it_is_said(run: Run, seen: Seen) -> None:

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests import canary, shares
+from tests import canary, own_state, shares
 from tests.crash import oracle
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,7 +85,8 @@ def environment(home: Path, extra: Mapping[str, str]) -> dict[str, str]:
     """The surroundings of a command: no setting and no state of the person who runs the tests."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("LOADER_", "XDG_"))}
     home.mkdir(exist_ok=True)
-    return {**kept, "HOME": str(home), "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "COLUMNS": "80", **extra}
+    own = {"HOME": str(home), "PYTHONPATH": str(ROOT), "LOADER_STATE_DIR": own_state.fresh()}
+    return {**kept, **own, "NO_COLOR": "1", "COLUMNS": "80", **extra}
 
 
 @contextmanager

@@ -208,7 +208,7 @@ def test_records_need_a_load_directory() -> None:
 
 
 def test_credentials_come_from_the_environment_and_their_lack_is_said(tmp_path: Path) -> None:
-    assert not any(name.startswith("LOADER_") for name in os.environ)
+    assert [name for name in os.environ if name.startswith("LOADER_")] == ["LOADER_STATE_DIR"]
     with pytest.raises(loader.CredentialsError, match="no credentials"):
         loader.load([b"{}"], "Leads", load_dir=tmp_path / "load", api_domain="http://127.0.0.1:9")
 

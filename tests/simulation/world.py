@@ -40,6 +40,7 @@ from loader.client.transport import HttpTransport
 from loader.connection import Connection
 from loader.errors import ExitCode, LoaderError, UsageError
 from loader.events import BatchInDoubt, Event
+from loader.machine.state import SharedState
 from loader.preflight import Preflight, Service
 from loader.run import Finished, Parts, Run
 from loader.rungs import rung_of
@@ -437,11 +438,16 @@ class World:
         offset_s = float(int(self.server_time())) - self.local_time()
         user_id = US if self.plan.user_known else ""
         facts = Preflight(_MODULES[self.plan.mode], True, "org", user_id, offset_s)
-        return Connection(wire, tokens, gate, service), facts
+        shared = SharedState(None, host="crm.example", credentials="refresh", warn=_unwarned)
+        return Connection(wire, tokens, gate, service, shared), facts
 
     def _observe(self, event: Event) -> None:
         if isinstance(event, BatchInDoubt):
             self.seen["doubt"] += 1
+
+
+def _unwarned(text: str) -> None:
+    raise AssertionError(text)
 
 
 class _Failing:

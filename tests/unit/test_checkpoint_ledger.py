@@ -100,6 +100,16 @@ def test_what_a_record_is_after_a_restart(history: str, boot: str, survived: boo
         assert found.doubts == (Doubtful(LINES, float(fate)),)
 
 
+@pytest.mark.parametrize(
+    ("reason", "credits"),
+    [("HTTP 429 TOO_MANY_REQUESTS", 1), ("HTTP 401 INVALID_TOKEN", 1), ("HTTP 400 INVALID_MODULE", 2)],
+)
+def test_a_call_that_was_not_let_in_costs_no_credits(reason: str, credits: int) -> None:
+    ledger = folded(cut(), SENT, NotApplied(1, 1, LINES, reason), SENT_2)
+    assert ledger.tally().credits == credits
+    assert ledger.tally().calls == 2
+
+
 def test_a_doubt_is_not_forgotten_by_a_second_crash_on_the_new_boot() -> None:
     ledger = folded(cut(), opened("b"), opened("b"), opened("b"))
     (found,) = ledger.open_batches()

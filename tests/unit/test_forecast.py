@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from loader.forecast import DAY_S, EditionForecast, Forecast, forecast
+from loader.forecast import DAY_S, EditionForecast, Forecast, forecast, in_organisation
+from loader.report import checks
+from loader.throttle.credits import Standing
 
 
 def of(plan: Forecast, edition: str) -> EditionForecast:
@@ -53,3 +55,41 @@ def test_licences_bring_credits_up_to_the_edition_s_cap() -> None:
     assert of(plan, "standard").credits_a_day == 100_000
     assert of(plan, "enterprise").credits_a_day == 1_050_000
     assert of(plan, "ultimate").credits_a_day == 2_050_000
+
+
+def stands(
+    spent: int, total: int | None, *, kept: int = 0, back: tuple[tuple[float, int], ...] = ()
+) -> Standing:
+    return Standing(spent, total, kept, back)
+
+
+@pytest.mark.parametrize(
+    ("standing", "free", "seconds"),
+    [
+        (stands(0, 60_000), 60_000, 100.0),  # 1,000 calls, ten at once
+        (stands(55_000, 60_000, back=((600.0, 5_000), (7_200.0, 50_000))), 5_000, 600.0),
+        (stands(55_000, 60_000, back=((600.0, 4_999), (7_200.0, 50_001))), 5_000, 7_200.0),
+        (stands(0, 60_000, kept=50_000), 10_000, 100.0),
+        (stands(0, 60_000, kept=55_000), 5_000, float(DAY_S)),
+        (stands(0, 60_000, kept=58_000), 2_000, 4.0 * DAY_S),
+        (stands(2_000, 60_000, kept=58_000, back=((300.0, 2_000),)), 0, 4.0 * DAY_S + 300),
+        (stands(70_000, 60_000, back=((300.0, 70_000),)), 0, 300.0),
+        (stands(0, 60_000, kept=59_991), 9, None),
+        (stands(5, None), None, None),
+    ],
+)
+def test_where_an_organisation_stands_tells_when_the_load_would_end(
+    standing: Standing, free: int | None, seconds: float | None
+) -> None:
+    today = in_organisation(forecast(100_000), standing)
+    assert (today.spent, today.a_day, today.free, today.seconds) == (
+        standing.spent,
+        standing.total,
+        free,
+        seconds,
+    )
+    assert checks.today(today)
+
+
+def test_nothing_to_load_waits_for_no_credits() -> None:
+    assert in_organisation(forecast(0), stands(100, 100, back=((300.0, 100),))).seconds == 0.0

@@ -12,6 +12,7 @@ import msgspec
 from loader.cli.configuration import ConfiguredCommand
 from loader.cli.credentials_flag import chosen_store, credentials_flag, credentials_if_any
 from loader.cli.grant import keeping, read_client, read_code
+from loader.cli.pace_flags import state_flag, state_folder
 from loader.cli.parameters import DURATION, setting, target_flags
 from loader.cli.screen import give, show
 from loader.credentials import ENVIRONMENT, GRANT_CODE, REFRESH_TOKEN
@@ -35,6 +36,7 @@ from loader.target import target_of
 @setting(
     "--patience", type=DURATION, default=30.0, metavar="TIME", help="With a dead service.  [default: 30s]"
 )
+@state_flag
 @setting("--json", "as_json", is_flag=True, help="Print what was found as JSON to stdout.")
 def auth(
     *,
@@ -47,6 +49,7 @@ def auth(
     yes: bool,
     timeout: float,
     patience: float,
+    state_dir: Path | None,
     as_json: bool,
 ) -> int:
     """Shows whose the credentials are (user, organisation, data centre, edition) and what they allow.
@@ -67,6 +70,7 @@ def auth(
         input="",
         load_dir=Path(),
         target=target_of(module, dc=dc, api_domain=api_domain, accounts_url=accounts_url),
+        state_dir=state_folder(state_dir),
         timeout_s=timeout,
         patience_s=patience,
     )

@@ -9,9 +9,10 @@ import click
 from loader.cli.checks import run_check
 from loader.cli.configuration import ConfiguredCommand
 from loader.cli.credentials_flag import credentials_flag
-from loader.cli.parameters import DURATION, complete_file, setting, target_flags
+from loader.cli.pace_flags import state_flag, state_folder
+from loader.cli.parameters import COUNT_OR_SHARE, DURATION, complete_file, setting, target_flags
 from loader.forecast import LATENCY_S
-from loader.settings import LoadSettings
+from loader.settings import NOTHING_KEPT, LoadSettings, Threshold
 from loader.target import target_of
 
 
@@ -29,6 +30,14 @@ from loader.target import target_of
     metavar="TIME",
     help="Of a call, for the forecast.  [default: 1s]",
 )
+@setting(
+    "--daily-credits",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Credits of the organisation in 24 hours.  [default: its edition's]",
+)
+@setting("--keep-credits", type=COUNT_OR_SHARE, help="Credits of a day left to other programs.")
+@state_flag
 @setting("--json", "as_json", is_flag=True, help="Print what was found as JSON to stdout.")
 @setting("--quiet", "-q", is_flag=True, help="Say nothing but warnings and errors.")
 @setting("--no-color", is_flag=True, help="No colours; NO_COLOR in the environment does the same.")
@@ -43,6 +52,9 @@ def check(
     limit: int | None,
     users: int | None,
     latency: float,
+    daily_credits: int | None,
+    keep_credits: Threshold | None,
+    state_dir: Path | None,
     as_json: bool,
     quiet: bool,
     no_color: bool,
@@ -59,6 +71,9 @@ def check(
         target=target_of(module, dc=dc, api_domain=api_domain, accounts_url=accounts_url),
         limit=limit,
         layout_id=layout_id,
+        daily_credits=daily_credits,
+        keep_credits=keep_credits or NOTHING_KEPT,
+        state_dir=state_folder(state_dir),
     )
     return run_check(
         settings, users=users, latency_s=latency, as_json=as_json, quiet=quiet, no_color=no_color

@@ -12,6 +12,7 @@ import click
 from loader.cli.configuration import ConfiguredCommand
 from loader.cli.credentials_flag import credentials_flag, credentials_reader
 from loader.cli.open_files import BESIDE_CALLS
+from loader.cli.pace_flags import state_flag, state_folder
 from loader.cli.parameters import DURATION, setting, target_flags
 from loader.cli.screen import give, show, width
 from loader.settings import LoadSettings
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 )
 @setting("--concurrency", type=click.IntRange(1, 1000), default=10, show_default=True, help="Calls at once.")
 @setting("--timeout", type=DURATION, default=10.0, metavar="TIME", help="For each step.  [default: 10s]")
+@state_flag
 @setting("--json", "as_json", is_flag=True, help="Print the findings as JSON to stdout.")
 def doctor(
     *,
@@ -39,6 +41,7 @@ def doctor(
     load_dir: Path | None,
     concurrency: int,
     timeout: float,
+    state_dir: Path | None,
     as_json: bool,
 ) -> int:
     """Looks at what a load needs and says of each thing whether it is ok, a warning or a problem.
@@ -56,6 +59,7 @@ def doctor(
         input="",
         load_dir=load_dir or Path(),
         target=target_of(module, dc=dc, api_domain=api_domain, accounts_url=accounts_url),
+        state_dir=state_folder(state_dir),
         timeout_s=timeout,
         patience_s=timeout,
     )

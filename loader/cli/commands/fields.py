@@ -9,6 +9,7 @@ import msgspec
 
 from loader.cli.configuration import ConfiguredCommand
 from loader.cli.credentials_flag import credentials_flag, credentials_if_any
+from loader.cli.pace_flags import state_flag, state_folder
 from loader.cli.parameters import address_flags, setting
 from loader.cli.screen import give_text, show
 from loader.events import Event, Warned
@@ -21,9 +22,16 @@ from loader.target import target_of
 @click.argument("module", metavar="MODULE")
 @address_flags
 @credentials_flag
+@state_flag
 @setting("--json", "as_json", is_flag=True, help="Print the module as JSON.")
 def fields(
-    module: str, *, dc: str | None, api_domain: str | None, accounts_url: str | None, as_json: bool
+    module: str,
+    *,
+    dc: str | None,
+    api_domain: str | None,
+    accounts_url: str | None,
+    state_dir: Path | None,
+    as_json: bool,
 ) -> int:
     """Shows MODULE's fields: what an insert may set, of which type and length, and what it must set.
 
@@ -35,7 +43,7 @@ def fields(
     from loader import checking  # noqa: PLC0415 - as above
 
     target = target_of(module, dc=dc, api_domain=api_domain, accounts_url=accounts_url)
-    settings = LoadSettings(input="", load_dir=Path(), target=target)
+    settings = LoadSettings(input="", load_dir=Path(), target=target, state_dir=state_folder(state_dir))
     credentials = credentials_if_any()
 
     async def ask() -> checking.Schema:

@@ -12,6 +12,7 @@ from loader.cli.checks import run_check
 from loader.cli.configuration import ConfiguredCommand
 from loader.cli.credentials_flag import credentials_flag
 from loader.cli.insert_flags import insert_flags, insert_options
+from loader.cli.pace_flags import credit_flags, paced
 from loader.cli.parameters import (
     COUNT_OR_SHARE,
     DURATION,
@@ -50,6 +51,7 @@ from loader.target import target_of
     help="Calls at once, at most.",
 )
 @setting("--rate", type=RATE, metavar="N", help="Calls a second, at most.")
+@credit_flags
 @setting("--limit", type=click.IntRange(1), metavar="N", help="Load no more than the first N records.")
 @setting("--max-rejected", type=COUNT_OR_SHARE, help="Stop beyond so many refused records.")
 @setting("--timeout", type=DURATION, default=60.0, metavar="TIME", help="For one call.  [default: 60s]")
@@ -92,7 +94,7 @@ def settings_of(source: str, flags: dict[str, Any]) -> LoadSettings:
     Raises:
         UsageError: flags that do not go together.
     """
-    return LoadSettings(
+    settings = LoadSettings(
         input=source,
         load_dir=_load_dir(source, flags["load_dir"]),
         target=target_of(
@@ -118,6 +120,7 @@ def settings_of(source: str, flags: dict[str, Any]) -> LoadSettings:
         layout_id=flags["layout_id"],
         approval_mode=flags["approval_mode"],
     )
+    return paced(settings, flags)
 
 
 def _load_dir(source: str, given: Path | None) -> Path:

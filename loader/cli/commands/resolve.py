@@ -12,6 +12,7 @@ import msgspec
 
 from loader.cli.configuration import ConfiguredCommand
 from loader.cli.credentials_flag import credentials_flag
+from loader.cli.pace_flags import credit_flags, paced
 from loader.cli.parameters import display_flags
 from loader.cli.running import report_in, run_load, write_report_too
 from loader.cli.screen import give, show, width
@@ -39,6 +40,7 @@ _LINES = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 @click.option("--key", metavar="FIELD", help="Ask by this field; the load's own key is known already.")
 @click.option("--key-unique", is_flag=True, help="The key is unique, though the metadata cannot be read.")
 @credentials_flag
+@credit_flags
 @display_flags
 def resolve(
     load_dir: Path,
@@ -47,7 +49,7 @@ def resolve(
     lines: str | None,
     key: str | None,
     key_unique: bool,
-    **display: Any,
+    **flags: Any,
 ) -> int:
     """Settles the records of DIR that are in doubt, and sends nothing else.
 
@@ -58,7 +60,7 @@ def resolve(
     from loader.directory import recorded_settings  # noqa: PLC0415 - not for --help
     from loader.report.summary import to_json  # noqa: PLC0415 - as above
 
-    showing = Showing.of(display)
+    showing = Showing.of(flags)
     settings = recorded_settings(load_dir)
     if (nothing := _nothing_in_doubt(settings)) is not None:
         if not (showing.quiet or showing.as_lines_of_json):
@@ -74,7 +76,7 @@ def resolve(
         example = f"{command('resolve', load_dir)} --as not-applied --lines 5,7-9"
         raise UsageError("--lines goes with --as", hint=example)
     settings = msgspec.structs.replace(
-        settings, key=key or settings.key, key_unique=key_unique or settings.key_unique
+        paced(settings, flags), key=key or settings.key, key_unique=key_unique or settings.key_unique
     )
     if not (settings.key or settings.stamp):
         raise UsageError(

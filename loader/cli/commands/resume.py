@@ -10,6 +10,7 @@ import msgspec
 
 from loader.cli.configuration import ConfiguredCommand
 from loader.cli.credentials_flag import credentials_flag
+from loader.cli.pace_flags import credit_flags, paced
 from loader.cli.parameters import display_flags
 from loader.cli.running import run_load
 from loader.cli.watching import Showing
@@ -19,8 +20,9 @@ from loader.cli.watching import Showing
 @click.argument("load_dir", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--append", is_flag=True, help="Go on with what was appended to the input since.")
 @credentials_flag
+@credit_flags
 @display_flags
-def resume(load_dir: Path, *, append: bool, **display: Any) -> int:
+def resume(load_dir: Path, *, append: bool, **flags: Any) -> int:
     """Continues the load of DIR with what it recorded: input, target, options, key and pace.
 
     An input that grew since is refused, unless --append says that this is meant; also a finished load goes on
@@ -29,4 +31,4 @@ def resume(load_dir: Path, *, append: bool, **display: Any) -> int:
     from loader.directory import recorded_settings  # noqa: PLC0415 - not for --help
 
     settings = msgspec.structs.replace(recorded_settings(load_dir), append=append)
-    return run_load(settings, Showing.of(display))
+    return run_load(paced(settings, flags), Showing.of(flags))

@@ -10,6 +10,7 @@ import click
 
 from loader.cli.configuration import ConfiguredCommand
 from loader.cli.credentials_flag import credentials_flag
+from loader.cli.pace_flags import credit_flags, paced
 from loader.cli.parameters import display_flags
 from loader.cli.running import run_load
 from loader.cli.screen import show
@@ -20,8 +21,9 @@ from loader.errors import InputChangedError
 @click.command(cls=ConfiguredCommand, short_help="Load the rejected records of a load, mended or not.")
 @click.argument("load_dir", metavar="DIR", type=click.Path(path_type=Path))
 @credentials_flag
+@credit_flags
 @display_flags
-def retry(load_dir: Path, **display: Any) -> int:
+def retry(load_dir: Path, **flags: Any) -> int:
     """Loads DIR/rejected.ndjson, as it is now, into the same target with the same key and options.
 
     It is a load of its own in DIR/retry-1. Stopped, it goes on when the command is run again. When it has
@@ -33,7 +35,7 @@ def retry(load_dir: Path, **display: Any) -> int:
 
     from loader import retrying  # noqa: PLC0415 - as above
 
-    showing = Showing.of(display)
+    showing = Showing.of(flags)
     found = anyio.run(partial(retrying.retry_of, load_dir))
     if isinstance(found, retrying.NothingLeft):
         if not showing.quiet:
@@ -42,6 +44,6 @@ def retry(load_dir: Path, **display: Any) -> int:
     if not showing.quiet:
         show([f"Retry of {found.input}, kept in {found.load_dir}"])
     try:
-        return run_load(found, showing)
+        return run_load(paced(found, flags), showing)
     except InputChangedError as error:
         raise retrying.changed(error, found.load_dir) from None
