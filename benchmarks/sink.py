@@ -1,25 +1,35 @@
-"""A server that accepts every insert at once: the other end of a benchmark, never its limit.
+"""A server that accepts every insert at once: the other end of a benchmark, and not its limit.
 
-It checks nothing and keeps nothing. `python -m benchmarks.sink` prints its URL and serves until it is ended.
+It checks nothing and keeps nothing but a count. `python -m benchmarks.sink [--latency S] [--tls CERT KEY]`
+prints its URL and serves until it is ended; it runs on uvloop where that is installed. Each record gets an id
+that no other has. `GET /benchmark/records` says how many were accepted so far.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import functools
+import importlib.util
 import itertools
 import json
+import ssl
+from collections.abc import Callable, Coroutine
+from typing import Final, cast
 
-MARK = b'"Last_Name"'
+MARK: Final = b'"Last_Name"'
 """Every generated lead has it once: counting it counts the records of a body."""
+ACCEPTED: Final = b"/benchmark/records"
 
-_ITEM = (
+_ITEM: Final = (
     b'{"code":"SUCCESS","details":{"Modified_Time":"2026-01-01T00:00:00+00:00",'
     b'"Modified_By":{"name":"Sink","id":"5725767000000411001"},"Created_Time":"2026-01-01T00:00:00+00:00",'
-    b'"id":"%d","Created_By":{"name":"Sink","id":"5725767000000411001"},"$approval_state":"approved"},'
+    b'"id":"%b%02d","Created_By":{"name":"Sink","id":"5725767000000411001"},"$approval_state":"approved"},'
     b'"message":"record added","status":"success"}'
 )
-_IDS = itertools.count(5725767000000000001)
+_PLACE: Final = b"<call>"
+_CALLS: Final = itertools.count(57257670000000001)
+"""The first 17 digits of the ids of a call; the other two are the record's place in it."""
 _FIELDS = json.dumps(
     {
         "fields": [
@@ -54,56 +64,128 @@ def _tell_first_insert() -> None:
     print("first insert", flush=True)
 
 
+@functools.cache
+def _pieces(records: int) -> list[bytes]:
+    """The answer to an insert of so many records, cut where the number of the call belongs."""
+    items = b",".join(_ITEM % (_PLACE, place) for place in range(records))
+    return _response(b"201 Created", b'{"data":[' + items + b"]}", hole=17 - len(_PLACE), holes=records)
+
+
+def answer(records: int, call: int) -> bytes:
+    """The body of the answer to an insert of so many records; the ids begin with the digits of `call`."""
+    return (b"%017d" % call).join(_pieces(records)).partition(b"\r\n\r\n")[2]
+
+
+def _response(status: bytes, body: bytes, *, hole: int = 0, holes: int = 0) -> list[bytes]:
+    """A whole answer; `hole` is by how much each of the `holes` grows when it is filled."""
+    head = b"HTTP/1.1 %b\r\nContent-Type: application/json;charset=UTF-8\r\nContent-Length: %d\r\n\r\n" % (
+        status,
+        len(body) + hole * holes,
+    )
+    return (head + body).split(_PLACE)
+
+
 class Sink(asyncio.Protocol):
-    """One connection: whole requests in, whole answers out."""
+    """One connection: whole requests in, whole answers out, `latency_s` after the request came."""
+
+    accepted = 0
+    """Records, on all connections."""
+
+    def __init__(self, latency_s: float = 0.0) -> None:
+        self._latency_s = latency_s
+        self._held: list[bytes] = []
+        self._missing = 0
+        """Bytes that the request at hand lacks still."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._buffer = bytearray()
+        # uvloop's transports are transports by their methods alone.
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
-            head = bytes(self._buffer[:end])
-            length = _content_length(head)
-            stop = end + 4 + length
-            if len(self._buffer) < stop:
+        if self._missing > len(data):
+            self._hold(data, self._missing - len(data))
+            return
+        if self._held:
+            data = b"".join((*self._held, data))
+            self._held.clear()
+        self._missing = 0
+        while data:
+            end = data.find(b"\r\n\r\n")
+            if end < 0:
+                self._hold(data, 1)
                 return
-            body = bytes(self._buffer[end + 4 : stop])
-            del self._buffer[:stop]
-            self._answer(head.split(b" ", 2)[1].split(b"?", 1)[0], body)
+            head = data[:end].lower()
+            stop = end + 4 + _content_length(head)
+            if stop > len(data):
+                if stop - len(data) == stop - end - 4 and b"100-continue" in head:
+                    self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                self._hold(data, stop - len(data))
+                return
+            path = data[: data.index(b"\r")].split(b" ", 2)[1].split(b"?", 1)[0]
+            self._answer(path, data.count(MARK, end + 4, stop))
+            data = data[stop:]
 
-    def _answer(self, path: bytes, body: bytes) -> None:
-        if (fixed := _OTHERS.get(path)) is not None:
-            self._write(b"200 OK", fixed)
+    def _hold(self, data: bytes, missing: int) -> None:
+        self._held.append(data)
+        self._missing = missing
+
+    def _answer(self, path: bytes, records: int) -> None:
+        if path == ACCEPTED:
+            self._write(b"".join(_response(b"200 OK", b'{"records":%d}' % Sink.accepted)))
+        elif (fixed := _OTHERS.get(path)) is not None:
+            self._write(b"".join(_response(b"200 OK", fixed)))
         else:
             _tell_first_insert()
-            items = b",".join(_ITEM % next(_IDS) for _ in range(body.count(MARK)))
-            self._write(b"201 Created", b'{"data":[' + items + b"]}")
+            Sink.accepted += records
+            answer = (b"%d" % next(_CALLS)).join(_pieces(records))
+            if self._latency_s:
+                asyncio.get_running_loop().call_later(self._latency_s, self._write, answer)
+            else:
+                self._write(answer)
 
-    def _write(self, status: bytes, body: bytes) -> None:
-        self._transport.write(
-            b"HTTP/1.1 %b\r\nContent-Type: application/json;charset=UTF-8\r\nContent-Length: %d\r\n\r\n"
-            % (status, len(body))
-            + body
-        )
+    def _write(self, answer: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(answer)
 
 
 def _content_length(head: bytes) -> int:
-    for line in head.split(b"\r\n")[1:]:
-        name, _, value = line.partition(b":")
-        if name.lower() == b"content-length":
-            return int(value)
-    return 0
+    """Of a head in small letters; 0 if it names none."""
+    at = head.find(b"\r\ncontent-length:")
+    if at < 0:
+        return 0
+    return int(head[at + 17 :].split(b"\r\n", 1)[0])
 
 
-async def serve() -> None:
+async def serve(make: Callable[[], Sink], secure: ssl.SSLContext | None) -> None:
     """Serve on a free port of the loopback interface until ended."""
-    server = await asyncio.get_running_loop().create_server(Sink, "127.0.0.1", 0)
-    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
+    server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0, ssl=secure)
+    scheme = "https" if secure else "http"
+    print(f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     await server.serve_forever()
 
 
+def run(serving: Coroutine[object, object, None]) -> None:
+    """On uvloop where it is installed."""
+    if importlib.util.find_spec("uvloop") is None:
+        asyncio.run(serving)
+    else:
+        import uvloop  # noqa: PLC0415 - an extra
+
+        uvloop.run(serving)
+
+
+def main() -> None:
+    """Read the arguments and serve."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.sink", description=__doc__)
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds between a request and its answer")
+    parser.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"), help="serve over TLS with these files")
+    arguments = parser.parse_args()
+    secure = None
+    if arguments.tls:
+        secure = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        secure.load_cert_chain(*arguments.tls)
+    run(serve(lambda: Sink(arguments.latency), secure))
+
+
 if __name__ == "__main__":
-    asyncio.run(serve())
+    main()
