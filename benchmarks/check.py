@@ -118,11 +118,16 @@ def ratio(over: Sequence[float], under: Sequence[float]) -> float:
     return statistics.median(a / b for a, b in zip(over, under, strict=True))
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(prog="python -m benchmarks.check", description=__doc__)
+    made.add_argument("--quick", action="store_true", help="small, for CI: fewer leads, fewer rounds")
+    return made
+
+
 def main() -> int:
     """Measure, print, compare with the budget."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.check", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="small, for CI: fewer leads, fewer rounds")
-    quick = parser.parse_args().quick
+    quick = parser().parse_args().quick
     measured = cases(3_000 if quick else 10_000)
     costs = measure(measured, rounds=61 if quick else 101)
     size = statistics.mean(map(len, measured["check"][1]))

@@ -37,13 +37,18 @@ WINDOW = 10
 Step = Callable[[Recorder], object]
 
 
-def main() -> int:
-    """Read the arguments, measure, print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.log", description=__doc__)
-    commands = parser.add_subparsers(required=True, dest="command")
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(prog="python -m benchmarks.log", description=__doc__)
+    commands = made.add_subparsers(required=True, dest="command")
     commands.add_parser("replay").add_argument("load_dir", type=Path)
     commands.add_parser("resume").add_argument("--records", type=int, default=10_000_000)
-    arguments = parser.parse_args()
+    return made
+
+
+def main() -> int:
+    """Read the arguments, measure, print."""
+    arguments = parser().parse_args()
     if arguments.command == "replay":
         print(anyio.run(replay, arguments.load_dir))
         return 0

@@ -174,12 +174,17 @@ def run(serving: Coroutine[object, object, None]) -> None:
         uvloop.run(serving)
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(prog="python -m benchmarks.sink", description=__doc__)
+    made.add_argument("--latency", type=float, default=0.0, help="seconds between a request and its answer")
+    made.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"), help="serve over TLS with these files")
+    return made
+
+
 def main() -> None:
     """Read the arguments and serve."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.sink", description=__doc__)
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds between a request and its answer")
-    parser.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"), help="serve over TLS with these files")
-    arguments = parser.parse_args()
+    arguments = parser().parse_args()
     secure = None
     if arguments.tls:
         secure = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -136,13 +136,18 @@ STAGES: Final[dict[str, Callable[[int], Round]]] = {
 }
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(prog="python -m benchmarks.stages", description=__doc__)
+    made.add_argument("stage", choices=STAGES)
+    made.add_argument("--records", type=int, default=100_000, help="a multiple of 1,000")
+    made.add_argument("--rounds", type=int, default=9)
+    return made
+
+
 def main() -> None:
     """Read the arguments, measure, print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.stages", description=__doc__)
-    parser.add_argument("stage", choices=STAGES)
-    parser.add_argument("--records", type=int, default=100_000, help="a multiple of 1,000")
-    parser.add_argument("--rounds", type=int, default=9)
-    arguments = parser.parse_args()
+    arguments = parser().parse_args()
     run = STAGES[arguments.stage](arguments.records)
     run()
     gc.collect()
