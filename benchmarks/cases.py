@@ -278,7 +278,7 @@ def _peaks(setting: Setting, contender: Contender, server: Sink, records: int) -
 
 def small(setting: Setting) -> Section:
     """What waits before the first record: help, and a load of ten records."""
-    rounds = 5 if setting.quick else 15
+    rounds = 4 if setting.quick else 15
     ten = setting.file(10)
     found: dict[str, list[Cost]] = {}
     with sink() as server:

@@ -28,7 +28,7 @@ def missing() -> str:
 def begun(command: Sequence[str], environment: Mapping[str, str], counted: Path) -> subprocess.Popen[bytes]:
     """A client under callgrind, which writes what it counted into a file."""
     callgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", f"--log-file={counted}"]
-    fixed = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+    fixed = {"PYTHONHASHSEED": "0"}
     return subprocess.Popen(
         [*callgrind, *command], env={**os.environ, **environment, **fixed}, stdout=subprocess.DEVNULL
     )

@@ -21,6 +21,7 @@ from pathlib import Path
 import anyio
 
 from benchmarks.credentials import BENCHMARK
+from benchmarks.process import sink
 from loader.checkpoint.entries import FORMAT_VERSION, Head, Outcomes, Sent, WindowEntry, record_outcomes
 from loader.checkpoint.filesystem import LocalFilesystem
 from loader.checkpoint.log import CheckpointLog, Opening
@@ -110,21 +111,16 @@ def time_resume(records: int) -> int:
     with tempfile.TemporaryDirectory(prefix="loader-benchmark-") as folder:
         data, load_dir = Path(folder) / "leads.ndjson", Path(folder) / "load"
         write_lines(data, records + BATCH * WINDOW)
-        sink = subprocess.Popen([sys.executable, "-m", "benchmarks.sink"], stdout=subprocess.PIPE, text=True)
-        try:
-            assert sink.stdout is not None
-            url = sink.stdout.readline().strip()
-            anyio.run(make_log, data, load_dir / "checkpoint.log", url, records)
+        with sink() as server:
+            assert server.said is not None
+            anyio.run(make_log, data, load_dir / "checkpoint.log", server.url, records)
             log_bytes = (load_dir / "checkpoint.log").stat().st_size
             began = time.monotonic()
             command = [sys.executable, "-m", "loader", "resume", str(load_dir), "-q", "--no-progress"]
             with subprocess.Popen(command, env={**os.environ, **BENCHMARK}) as resumed:
-                assert sink.stdout.readline().strip() == "first insert"
+                assert server.said.readline().strip() == "first insert"
                 first_s = time.monotonic() - began
                 code = resumed.wait(120)
-        finally:
-            sink.terminate()
-            sink.wait(10)
     print(
         f"{records:,} outcomes, {log_bytes / records:.2f} bytes each: first insert after {first_s:.2f} s,"
         f" exit {code}"

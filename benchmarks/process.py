@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import msgspec
 
@@ -31,6 +32,8 @@ class Sink(msgspec.Struct, frozen=True):
     pid: int
     ca: Path | None = None
     """The certificate that a client has to trust."""
+    said: IO[str] | None = None
+    """What it prints after its URL: a line at the first insert."""
 
     def accepted(self) -> int:
         """Records so far."""
@@ -61,7 +64,7 @@ def sink(*flags: str, ca: Path | None = None) -> Iterator[Sink]:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
         assert url, "the sink did not start"
-        yield Sink(url, process.pid, ca)
+        yield Sink(url, process.pid, ca, process.stdout)
     finally:
         process.terminate()
         process.wait(10)
