@@ -342,15 +342,16 @@ def counted(setting: Setting) -> Section:
 
 def _counted(setting: Setting, contender: Contender, server: Sink, sizes: tuple[int, int]) -> float:
     """Both sizes at once: there are two cores, and nothing here depends on time."""
-    running = {}
-    for records in sizes:
-        task = Task(server, setting.file(records), setting.fresh(f"counted-{records}"))
-        log = setting.folder / f"callgrind-{records}.log"
-        running[records] = (
-            instructions.begun(contender.command(task), contender.environment, log),
-            log,
-        )
-    return instructions.a_record({records: instructions.total(*one) for records, one in running.items()})
+    running: dict[int, instructions.Counted] = {}
+    try:
+        for records in sizes:
+            task = Task(server, setting.file(records), setting.fresh(f"counted-{records}"))
+            log = setting.folder / f"callgrind-{records}.log"
+            running[records] = instructions.Counted(contender.command(task), contender.environment, log)
+        return instructions.a_record({records: one.total() for records, one in running.items()})
+    finally:
+        for one in running.values():
+            one.end()
 
 
 # --- coming back ---

@@ -25,26 +25,37 @@ def missing() -> str:
     return "" if shutil.which("valgrind") else INSTALL
 
 
-def begun(command: Sequence[str], environment: Mapping[str, str], counted: Path) -> subprocess.Popen[bytes]:
-    """A client under callgrind, which writes what it counted into a file."""
-    callgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", f"--log-file={counted}"]
-    fixed = {"PYTHONHASHSEED": "0"}
-    return subprocess.Popen(
-        [*callgrind, *command], env={**os.environ, **environment, **fixed}, stdout=subprocess.DEVNULL
-    )
+class Counted:
+    """A client that runs under callgrind, which writes what it counted into a file."""
 
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        callgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", f"--log-file={log}"]
+        self._log = log
+        self._process = subprocess.Popen(
+            [*callgrind, *command],
+            env={**os.environ, **environment, "PYTHONHASHSEED": "0"},
+            stdout=subprocess.DEVNULL,
+        )
 
-def total(process: subprocess.Popen[bytes], counted: Path) -> int:
-    """The instructions of such a client, once it has ended.
+    def total(self) -> int:
+        """Its instructions, once it has ended.
 
-    Raises:
-        SystemExit: it failed.
-    """
-    if process.wait(RUN_S_MAX) != 0:
-        raise SystemExit(f"{process.args!r} ended with {process.returncode}:\n{counted.read_text()[-1000:]}")
-    found = _COLLECTED.search(counted.read_text())
-    assert found is not None, "callgrind says what it collected"
-    return int(found[1])
+        Raises:
+            SystemExit: it failed.
+        """
+        code = self._process.wait(RUN_S_MAX)
+        said = self._log.read_text()
+        if code != 0:
+            raise SystemExit(f"{self._process.args!r} ended with {code}:\n{said[-1000:]}")
+        found = _COLLECTED.search(said)
+        assert found is not None, "callgrind says what it collected"
+        return int(found[1])
+
+    def end(self) -> None:
+        """At once, where it still runs."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
 
 
 def a_record(totals: Mapping[int, int]) -> float:

@@ -128,6 +128,7 @@ def measure(
 def _until(done: Callable[[], bool], process: subprocess.Popen[bytes], began: float) -> float:
     while not done():
         if process.poll() is not None or time.monotonic() - began > CLIENT_S_MAX:
+            process.kill()
             raise SystemExit(f"{process.args!r} did not get through")
         time.sleep(POLL_S)
     return time.monotonic() - began
