@@ -151,7 +151,11 @@ def publish(
     mended = _keep_mended(settings.load_dir)
     if mended is not None:
         observe(Warned(f"{export.REJECTED} was changed after it was written: that file is {mended} now"))
-    missing = export.write_exports(settings.load_dir, summary, outcomes_in_order(path), lookup_of(settings))
+    counted = summary.outcomes
+    # Most loads have none, and then there is no reason to read what may be millions of outcomes again.
+    failed = any(counted.of(one) for one in export.FAILED)
+    outcomes = outcomes_in_order(path, only=export.FAILED) if failed else iter(())
+    missing = export.write_exports(settings.load_dir, summary, outcomes, lookup_of(settings))
     if missing:
         observe(Warned(f"{missing:,} lines could not be read again: they are not in {export.REJECTED}"))
     write_report(settings, summary, error=error)

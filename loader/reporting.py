@@ -8,7 +8,7 @@ from pathlib import Path
 
 from loader.checkpoint.scan import scan
 from loader.directory import log_path, told
-from loader.errors import DiskError, LoaderError, UsageError
+from loader.errors import DiskError, LoaderError, UsageError, command
 from loader.report import export
 from loader.report.chronicle import Chronicle
 from loader.report.html import Link, Page, render
@@ -38,23 +38,23 @@ def write_report(
         DiskError: it could not be written.
     """
     path = settings.load_dir / REPORT if to is None else to
-    page = Page(
-        summary=summary,
-        chronicle=chronicle_of(log_path(settings.load_dir)),
-        verdict=verdict(summary, load_dir=str(settings.load_dir), to_go_on=how_to_go_on(settings)),
-        load_dir=str(settings.load_dir),
-        settings=list(settings_told(settings)),
-        links=list(_links(settings.load_dir, path.parent)),
-        stopped_by=() if error is None else (error.what, error.why, error.hint),
-    )
     try:
+        page = Page(
+            summary=summary,
+            chronicle=chronicle_of(log_path(settings.load_dir)),
+            verdict=verdict(summary, load_dir=str(settings.load_dir), to_go_on=how_to_go_on(settings)),
+            load_dir=str(settings.load_dir),
+            settings=list(settings_told(settings)),
+            links=list(_links(settings.load_dir, path.parent)),
+            stopped_by=() if error is None else (error.what, error.why, error.hint),
+        )
         with export.AtomicFile(path) as stored:
             stored.write(render(page).encode())
     except OSError as fault:
         raise DiskError(
             f"cannot write the report {path}",
             why=fault.strerror or str(fault),
-            hint=f"The load itself is recorded: loader status {settings.load_dir}",
+            hint=f"The load itself is recorded: {command('status', settings.load_dir)}",
         ) from fault
     return path
 

@@ -60,7 +60,7 @@ def results_of(
     settings = recorded_settings(load_dir)
     ledger = fold_quietly(load_dir)
     return export.results(
-        outcomes_in_order(log_path(load_dir), survived=survived(ledger)),
+        outcomes_in_order(log_path(load_dir), survived=survived(ledger), only=only),
         only=only,
         lookup=_lookup(settings, ledger, warn),
         key=settings.key,

@@ -363,7 +363,12 @@ def record_outcomes(entry: Outcomes) -> list[RecordOutcome]:
         RecordOutcome(line, Outcome.INSERTED, one)
         for line, one in zip(ranges.to_lines(entry.lines), ids, strict=True)
     ]
-    return plain + [
+    return plain + other_outcomes(entry)
+
+
+def other_outcomes(entry: Outcomes) -> list[RecordOutcome]:
+    """The outcomes of the entry that are no plain successes."""
+    return [
         RecordOutcome(o.line, known_outcome(o.outcome), o.id, o.code, o.message, o.field, o.recovered)
         for o in entry.others
     ]

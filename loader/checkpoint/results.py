@@ -7,13 +7,13 @@ doubt, or were settled by a later run. The first pass keeps those few, so that t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import msgspec
 
 from loader.checkpoint import ranges
-from loader.checkpoint.entries import BatchEntry, Outcomes, WindowEntry, record_outcomes
+from loader.checkpoint.entries import BatchEntry, Outcomes, WindowEntry, other_outcomes, record_outcomes
 from loader.checkpoint.ledger import Ledger
 from loader.checkpoint.scan import scan
 from loader.checkpoint.unsettled import OpenBatch
@@ -49,17 +49,25 @@ class _Waiting:
         self.found += outcomes
         self.missing -= len(outcomes)
 
+    def settle(self, entry: Outcomes, *, plain: bool) -> None:
+        """What a frame settles; its plain successes, which are most of it, only if they are wanted."""
+        self.found += record_outcomes(entry) if plain else other_outcomes(entry)
+        self.missing -= ranges.count(entry.lines) + len(entry.others)
 
-def outcomes_in_order(path: Path, *, survived: bool = True) -> Iterator[RecordOutcome]:
+
+def outcomes_in_order(
+    path: Path, *, survived: bool = True, only: Collection[Outcome] | None = None
+) -> Iterator[RecordOutcome]:
     """What became of each record of a window, by line; in_doubt or pending where nothing final is known.
 
-    `survived` is what the next OPEN would say: False where the machine has been restarted since the load
+    `only` these, if any are named; leaving the inserted ones out is much cheaper. `survived` is what the next OPEN would say: False where the machine has been restarted since the load
     stopped, which leaves records in doubt that else are pending.
 
     Raises:
         DamagedLogError: the log cannot be believed.
     """
     stragglers = _find_stragglers(path, survived=survived)
+    plain = only is None or Outcome.INSERTED in only
     queue: deque[_Waiting] = deque()
     waiting: dict[int, _Waiting] = {}
     for offset, entry in scan(path):
@@ -68,16 +76,17 @@ def outcomes_in_order(path: Path, *, survived: bool = True) -> Iterator[RecordOu
         if type(entry) is WindowEntry:
             for batch in entry.batches:
                 one = _Waiting(batch)
-                _add_stragglers(one, stragglers)
+                _add_stragglers(one, stragglers, plain=plain)
                 queue.append(one)
                 waiting[batch.number] = one
         elif type(entry) is Outcomes and entry.batch in waiting:
             # Never a straggler: before one of those comes, all that waited for less is known, and gone.
-            waiting[entry.batch].add(record_outcomes(entry))
+            waiting[entry.batch].settle(entry, plain=plain)
         while queue and not queue[0].missing:
             first = queue.popleft()
             del waiting[first.entry.number]
-            yield from sorted(first.found, key=_line)
+            found = first.found if only is None else [one for one in first.found if one.outcome in only]
+            yield from sorted(found, key=_line)
 
 
 def _line(one: RecordOutcome) -> int:
@@ -97,10 +106,10 @@ def _find_stragglers(path: Path, *, survived: bool) -> _Stragglers:
     return _Stragglers(end, late, {batch.number: batch for batch in ledger.open_batches()})
 
 
-def _add_stragglers(one: _Waiting, stragglers: _Stragglers) -> None:
+def _add_stragglers(one: _Waiting, stragglers: _Stragglers, *, plain: bool) -> None:
     number = one.entry.number
     for entry in stragglers.late.get(number, ()):
-        one.add(record_outcomes(entry))
+        one.settle(entry, plain=plain)
     unsettled = stragglers.unsettled.get(number)
     if unsettled is not None:
         in_doubt = unsettled.in_doubt

@@ -123,6 +123,10 @@ def test_every_fate_stands_at_its_line(tmp_path: Path) -> None:
         RecordOutcome(9, Outcome.INVALID, "", "NOT_JSON", "m"),
     ]
     assert list(outcomes_in_order(path)) == expected
+    for wanted in Outcome:
+        assert list(outcomes_in_order(path, only={wanted})) == [
+            one for one in expected if one.outcome is wanted
+        ]
     rebooted = list(outcomes_in_order(path, survived=False))
     assert [one.outcome for one in rebooted[5:7]] == [Outcome.IN_DOUBT] * 2
 
@@ -143,6 +147,7 @@ def test_a_record_that_is_settled_long_after_does_not_hold_up_the_rest(tmp_path:
     assert {one.outcome for one in early[100:200]} == {Outcome.IN_DOUBT}
     rest = list(found)
     assert [one.line for one in early + rest] == list(range(1, count * 100 + 1))
+    assert list(outcomes_in_order(path, only={Outcome.IN_DOUBT})) == early[100:200]
 
 
 def test_the_lines_that_have_an_id_are_found(tmp_path: Path) -> None:
