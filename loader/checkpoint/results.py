@@ -60,8 +60,9 @@ def outcomes_in_order(
 ) -> Iterator[RecordOutcome]:
     """What became of each record of a window, by line; in_doubt or pending where nothing final is known.
 
-    `only` these, if any are named; leaving the inserted ones out is much cheaper. `survived` is what the next OPEN would say: False where the machine has been restarted since the load
-    stopped, which leaves records in doubt that else are pending.
+    `only` these, if any are named; leaving the inserted ones out is much cheaper. `survived` is what the next
+    OPEN would say: False where the machine has been restarted since the load stopped, which leaves records in
+    doubt that else are pending.
 
     Raises:
         DamagedLogError: the log cannot be believed.
