@@ -117,7 +117,7 @@ def test_duckdb_opens_each_form(tmp_path: Path, form: str) -> None:
 
 @pytest.mark.parametrize("form", ["csv", "parquet", "ndjson"])
 def test_pandas_opens_each_form(tmp_path: Path, form: str) -> None:
-    pandas = pytest.importorskip("pandas", reason="no pandas: the results are not opened in it")
+    pandas = pytest.importorskip("pandas")
     path = tmp_path / f"results.{form}"
     with path.open("wb") as out:
         write_results(ROWS, out, Format(form))
