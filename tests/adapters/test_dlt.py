@@ -1,0 +1,92 @@
+"""dlt itself loads into the sandbox through the destination, and goes on after errors and kills.
+
+dlt runs under its own interpreter, which LOADER_ADAPTERS_PYTHON names; `.ci/run` makes it. These tests are
+asked for with `pytest -m adapters tests/adapters`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests import canary
+from tests.crash.harness import Crm, end, environment, sandbox, wait_for
+
+pytestmark = [pytest.mark.adapters, pytest.mark.timeout(120)]
+
+PIPELINE: Final = Path(__file__).with_name("dlt_pipeline.py")
+
+
+@pytest.fixture
+def crm(tmp_path: Path) -> Iterator[Crm]:
+    with sandbox(tmp_path, "--unique", "Leads.Email", "--latency", "200ms") as running:
+        yield running
+
+
+def started(directory: Path, crm: Crm, *arguments: str, **changed: str) -> subprocess.Popen[bytes]:
+    secrets = {name.removeprefix("LOADER_"): value for name, value in crm.credentials.items()}
+    own: Mapping[str, str] = {**secrets, "API_DOMAIN": crm.url, "QUIET_PERIOD_S": "1", **changed}
+    variables = {f"DESTINATION__ZOHO_CRM__{name}": value for name, value in own.items()}
+    return subprocess.Popen(
+        [os.environ["LOADER_ADAPTERS_PYTHON"], str(PIPELINE), str(directory), *arguments],
+        env={**environment(directory / "home", variables), "RUNTIME__DLTHUB_TELEMETRY": "false"},
+        cwd=directory,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def ended(process: subprocess.Popen[bytes]) -> tuple[int, str, str]:
+    try:
+        out, err = process.communicate(timeout=100)
+    finally:
+        end(process)
+    canary.look_at(out + err, "a pipeline of dlt")
+    return process.returncode, out.decode(), err.decode()
+
+
+def test_a_pipeline_inserts_each_record_once_and_tells_of_the_refused_one(tmp_path: Path, crm: Crm) -> None:
+    code, out, err = ended(started(tmp_path, crm, "250"))
+    assert (code, [json.loads(line) for line in out.splitlines()]) == (0, [["people", 3, 250, 1]]), err
+    assert "1 records were not inserted: loader results" in err
+    assert crm.database.rows == 250
+    raw = crm.database.ask("SELECT raw FROM records")[0][0]
+    assert json.loads(raw) == {
+        "Last_Name": "Person 0",
+        "Email": "person.0@example.com",
+        "Annual_Revenue": 1250.5,
+        "Next_Call__s": "2027-03-01T09:00:00+00:00",
+        "Tag": [{"name": "migrated"}],
+    }
+
+
+def test_a_pipeline_that_is_killed_goes_on_and_inserts_nothing_twice(tmp_path: Path, crm: Crm) -> None:
+    process = started(tmp_path, crm, "5000")
+    try:
+        wait_for(lambda: crm.database.insert_calls >= 5, timeout_s=60)
+        process.kill()
+    finally:
+        code, _, _ = ended(process)
+    assert code == -signal.SIGKILL, "it ended before it was killed"
+    code, out, err = ended(started(tmp_path, crm))
+    assert code == 0, err
+    assert crm.database.rows == 5_000
+    (line,) = out.splitlines()
+    assert json.loads(line) == ["people", 3, 5_000, 1]
+
+
+def test_what_credentials_kept_back_is_loaded_by_the_next_run(tmp_path: Path, crm: Crm) -> None:
+    code, _, err = ended(started(tmp_path, crm, "120", REFRESH_TOKEN=canary.secret()))
+    assert code == 1
+    assert "CredentialsError" in err or "credentials" in err
+    assert crm.database.rows == 0
+    code, out, err = ended(started(tmp_path, crm))
+    assert code == 0, err
+    assert (crm.database.rows, json.loads(out)) == (120, ["people", 3, 120, 1])
