@@ -28,6 +28,11 @@ class ExitCode(IntEnum):
     SIGINT = 130
     SIGTERM = 143
 
+    @property
+    def run_again(self) -> bool:
+        """The same command may come to another end by itself; all others that are not 0 want a person."""
+        return self in (ExitCode.NOT_NOW, ExitCode.LOCKED, ExitCode.SIGINT, ExitCode.SIGTERM)
+
 
 def command(name: str, *words: object) -> str:
     """`loader NAME WORDS...` as it can be typed, whatever is in the words."""
