@@ -17,6 +17,7 @@ from typing import BinaryIO, Final
 
 import msgspec
 
+from loader.checkpoint.filesystem import LocalFilesystem
 from loader.errors import DiskError, LockedError
 from loader.report.export import AtomicFile
 
@@ -97,7 +98,7 @@ class OpenSegment:
             [stream for stream in self._files if stream in self._covered_bytes], msgspec.Raw(self._state)
         )
         _write(self.directory / SEAL, msgspec.json.encode(seal))
-        _sync_directory(self.directory.parent)
+        LocalFilesystem().sync_directory(self.directory.parent)
         return Segment(self.number, self.directory, seal)
 
     def drop(self) -> None:
@@ -127,7 +128,7 @@ class Segments:
         """
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _sync_directory(self._folder.parent)
+            LocalFilesystem().sync_directory(self._folder.parent)
             with (self._folder / LOCK).open("ab") as lock:
                 self._lock(lock)
                 self._read()
@@ -194,11 +195,3 @@ def _file(directory: Path, number: int) -> Path:
 def _write(path: Path, content: bytes) -> None:
     with AtomicFile(path) as stream:
         stream.write(content)
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ from tests.crash.harness import Crm, end, environment, sandbox, wait_for
 pytestmark = [pytest.mark.adapters, pytest.mark.timeout(120)]
 
 PIPELINE: Final = Path(__file__).with_name("dlt_pipeline.py")
+GUIDE: Final = Path(__file__).parents[2] / "docs" / "guide" / "adapters.md"
 
 
 @pytest.fixture
@@ -30,12 +32,14 @@ def crm(tmp_path: Path) -> Iterator[Crm]:
         yield running
 
 
-def started(directory: Path, crm: Crm, *arguments: str, **changed: str) -> subprocess.Popen[bytes]:
+def started(
+    directory: Path, crm: Crm, *arguments: str, program: Path = PIPELINE, **changed: str
+) -> subprocess.Popen[bytes]:
     secrets = {name.removeprefix("LOADER_"): value for name, value in crm.credentials.items()}
     own: Mapping[str, str] = {**secrets, "API_DOMAIN": crm.url, "QUIET_PERIOD_S": "1", **changed}
     variables = {f"DESTINATION__ZOHO_CRM__{name}": value for name, value in own.items()}
     return subprocess.Popen(
-        [os.environ["LOADER_ADAPTERS_PYTHON"], str(PIPELINE), str(directory), *arguments],
+        [os.environ["LOADER_ADAPTERS_PYTHON"], str(program), str(directory), *arguments],
         env={**environment(directory / "home", variables), "RUNTIME__DLTHUB_TELEMETRY": "false"},
         cwd=directory,
         stdout=subprocess.PIPE,
@@ -90,3 +94,15 @@ def test_what_credentials_kept_back_is_loaded_by_the_next_run(tmp_path: Path, cr
     code, out, err = ended(started(tmp_path, crm))
     assert code == 0, err
     assert (crm.database.rows, json.loads(out)) == (120, ["people", 3, 120, 1])
+
+
+def test_the_sample_of_the_guide_runs_as_it_stands_there(tmp_path: Path, crm: Crm) -> None:
+    (sample,) = re.findall(r"^```python\n(.*?)^```$", GUIDE.read_text(), re.DOTALL | re.MULTILINE)
+    code = sample.replace('dc="eu"', f'api_domain="{crm.url}"').replace("/var/lib/crm-load", "loads")
+    assert code.count("loads") > sample.count("loads")
+    people = f"import sys; sys.path.insert(0, {str(PIPELINE.parent)!r})\nimport dlt\n"
+    people += "import dlt_pipeline\npeople = dlt.resource(lambda: dlt_pipeline.people(30), name='people')\n"
+    (tmp_path / "sample.py").write_text(people + code)
+    ended_with, out, err = ended(started(tmp_path, crm, program=tmp_path / "sample.py"))
+    assert ended_with == 0, err
+    assert out.startswith("people Outcomes(inserted=30")

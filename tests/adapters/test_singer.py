@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -141,7 +142,12 @@ def test_no_state_goes_beyond_a_record_in_doubt(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("crm", ["200ms"], indirect=True)
-def test_a_target_that_is_killed_is_finished_by_the_next_one(tmp_path: Path, crm: Crm) -> None:
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, ExitCode.SIGTERM)]
+)
+def test_a_target_that_is_stopped_is_finished_by_the_next_one(
+    tmp_path: Path, crm: Crm, number: signal.Signals, code: int
+) -> None:
     made = config(tmp_path, crm, concurrency=4)
     path = tmp_path / "config.json"
     path.write_bytes(msgspec.json.encode(made))
@@ -158,14 +164,14 @@ def test_a_target_that_is_killed_is_finished_by_the_next_one(tmp_path: Path, crm
             process.stdin.write(line + b"\n")
         process.stdin.close()
         wait_for(lambda: crm.database.insert_calls >= 3, timeout_s=40)
-        process.kill()
+        process.send_signal(number)
         assert process.stdout is not None
         assert process.stdout.read() == b""
         process.stdout.close()
+        assert process.wait(timeout=40) == code
     finally:
         end(process)
-    code, states = take(made, people(0, 3_000))
-    assert (code, states) == (ExitCode.NOT_NOW, [{"people": 3_000}])
+    assert take(made, people(0, 3_000)) == (ExitCode.NOT_NOW, [{"people": 3_000}])
     assert crm.database.rows == 3_000
     assert take(made, people(3_000, 3_010)) == (0, [{"people": 3_010}])
     assert crm.database.rows == 3_010
