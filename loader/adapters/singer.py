@@ -104,10 +104,12 @@ class Target:
         """
         segment = self._segments.begin()
         for number, line in enumerate(lines, start=1):
+            if line.isspace():
+                continue
             message = _message(number, line)
             if message.type == "RECORD" and self._wanted(message.stream):
                 segment.add(message.stream, bytes(message.record))
-            elif message.type == "STATE":
+            elif message.type == "STATE" and bytes(message.value) != _NO_STATE:
                 segment.cover(bytes(message.value))
                 if segment.records >= self._config.segment_records:
                     code = self._finish(segment.seal())
@@ -222,9 +224,12 @@ async def _stop_when_told(loads: Loader) -> None:
 
 def _message(number: int, line: bytes) -> Message:
     try:
-        return msgspec.json.decode(line, type=Message)
+        message = msgspec.json.decode(line, type=Message)
     except msgspec.DecodeError as error:
         raise UsageError(f"line {number:,} of the input is no message", why=str(error)) from None
+    if message.type == "RECORD" and not bytes(message.record):
+        raise UsageError(f"line {number:,} of the input is no message", why="it is a RECORD without a record")
+    return message
 
 
 def _same(one: bytes, other: bytes) -> bool:

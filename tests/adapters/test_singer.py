@@ -177,6 +177,26 @@ def test_a_target_that_is_stopped_is_finished_by_the_next_one(
     assert crm.database.rows == 3_010
 
 
+def test_a_state_of_which_nobody_knows_whether_it_arrived_is_written_again(tmp_path: Path, crm: Crm) -> None:
+    class Cut(io.BytesIO):
+        def flush(self) -> None:
+            raise KeyboardInterrupt
+
+    made = config(tmp_path, crm, streams={"people": Stream("Contacts")})
+    segments = Segments(Path(made.load_dirs))
+    with segments.held(), pytest.raises(KeyboardInterrupt):
+        Target(made, segments, Cut()).take(people(0, 3))
+    assert take(made, people(0, 3)) == (ExitCode.NOT_NOW, [{"people": 3}])
+    assert crm.database.rows == 3
+
+
+def test_a_state_of_null_and_empty_lines_say_nothing(tmp_path: Path, crm: Crm) -> None:
+    lines = [person(1), b"\n", b'{"type":"STATE","value":null}']
+    with pytest.raises(UncoveredError):
+        take(config(tmp_path, crm), lines)
+    assert crm.database.insert_calls == 0
+
+
 def test_what_was_received_without_a_state_is_thrown_away(tmp_path: Path, crm: Crm) -> None:
     made = config(tmp_path, crm)
 
@@ -205,6 +225,7 @@ def test_a_folder_has_one_target(tmp_path: Path) -> None:
     [
         (b'{"type":"RECORD","stream":"pets","record":{}}', "stream pets is not in the configuration"),
         (b"people", "line 1 of the input is no message"),
+        (b'{"type":"RECORD","stream":"people"}', "line 1 of the input is no message"),
         (b'{"type":"BATCH","stream":"people"}', "BATCH"),
     ],
 )

@@ -10,10 +10,12 @@ import pytest
 
 import loader
 
+WITH_AN_EXTRA = {"loader.adapters.dlt_destination"}
+"""What imports a package that the tests' own environment lacks; `tests/adapters` imports it beside dlt."""
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(loader.__path__, "loader.")
-    if not module.name.endswith("__main__")
+    if not module.name.endswith("__main__") and module.name not in WITH_AN_EXTRA
 )
 
 
