@@ -46,7 +46,9 @@ def credits_remaining(reply: Reply) -> int | None:
 
 def _seconds(value: float | str | None) -> float | None:
     if isinstance(value, str):
-        return min(float(value), ASKED_MAX_S) if _is_digits(value) else None
+        if not (value.isascii() and value.isdigit()):
+            return None
+        return min(float(value), ASKED_MAX_S) if _is_digits(value) else ASKED_MAX_S
     return min(float(value), ASKED_MAX_S) if value is not None and value >= 0 else None
 
 
