@@ -172,6 +172,13 @@ def _with_options(settings: LoadSettings, head: Head) -> LoadSettings:
     )
 
 
+def is_there(path: Path) -> bool:
+    """Whether a file is there; a disk that does not tell has none."""
+    with suppress(OSError):
+        return path.exists()
+    return False
+
+
 def set_aside(load_dir: Path) -> None:
     """Rename a load directory, so that nothing of it is lost and a load can begin in its place."""
     if not load_dir.exists():

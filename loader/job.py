@@ -22,6 +22,7 @@ from loader.errors import (
     LoaderError,
 )
 from loader.events import Observer, Warned
+from loader.reporting import has_its_report, write_report
 from loader.run import Finished, Parts, Run
 from loader.rungs import require_layout, rung_of
 from loader.settings import Credentials, LoadSettings
@@ -134,6 +135,8 @@ async def _nothing_left(log: CheckpointLog, settings: LoadSettings, observe: Obs
         log.begin(Opening(ledger.last_open.input, ledger.latest_at))
         await Recorder(log, observe).seal(ledger.latest_at)
         await anyio.to_thread.run_sync(publish, settings, summary_of(ledger, settings), observe)
+    elif ledger.sealed and not has_its_report(settings.load_dir):
+        await anyio.to_thread.run_sync(write_report, settings, summary_of(ledger, settings))
     return Finished(summary_of(ledger, settings), None)
 
 

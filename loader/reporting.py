@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from loader.checkpoint.scan import scan
@@ -59,6 +60,13 @@ def write_report(
     return path
 
 
+def has_its_report(load_dir: Path) -> bool:
+    """Whether the report there is of the run that left the summary, which a run writes just before it."""
+    with suppress(OSError):
+        return (load_dir / REPORT).stat().st_mtime_ns >= (load_dir / export.SUMMARY).stat().st_mtime_ns
+    return False
+
+
 def chronicle_of(log: Path) -> Chronicle:
     """How the load went whose log this is; one pass over it."""
     chronicle = Chronicle()
@@ -73,11 +81,18 @@ def require_writable(path: Path) -> None:
     Raises:
         UsageError: its directory is not there, or it is a directory itself.
     """
-    if path.is_dir():
+    try:
+        is_folder, has_folder = path.is_dir(), path.parent.is_dir()
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise UsageError(f"--report {path} cannot be written", why=why, hint="Name another place.") from None
+    if is_folder:
         raise UsageError(f"--report {path} cannot be written", why="it is a directory", hint="Name a file.")
-    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        why = "may not be written to" if path.parent.is_dir() else "does not exist"
-        raise UsageError(f"--report {path} cannot be written", why=f"{path.parent} {why}")
+    if not has_folder or not os.access(path.parent, os.W_OK):
+        why = "may not be written to" if has_folder else "does not exist"
+        raise UsageError(
+            f"--report {path} cannot be written", why=f"{path.parent} {why}", hint="Name another place."
+        )
 
 
 def _links(load_dir: Path, beside: Path) -> Iterator[Link]:

@@ -8,7 +8,9 @@ from loader.errors import UsageError
 
 BESIDE_CALLS = 22
 """Files that a load has open beside a connection for each call: streams, loop, input, log, reports, state.
-Measured: 14 with metrics served and the input on stdin; the rest is for a scrape, a look-up of a name, uvloop."""
+
+14 were measured, with metrics served and the input on stdin; the rest is for who reads the metrics, for a name
+that is looked up, and for another event loop."""
 
 
 def require(concurrency: int) -> None:

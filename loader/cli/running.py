@@ -60,10 +60,11 @@ def run_load(
 
 def report_in(load_dir: Path) -> str:
     """Where the report of a load is; empty where there is none."""
-    from loader.reporting import REPORT  # noqa: PLC0415 - not for --help
+    from loader.directory import is_there  # noqa: PLC0415 - not for --help
+    from loader.reporting import REPORT  # noqa: PLC0415 - as above
 
     path = load_dir / REPORT
-    return str(path) if path.exists() else ""
+    return str(path) if is_there(path) else ""
 
 
 def write_report_too(

@@ -1,7 +1,7 @@
 """Small files that the loads of one machine share: private, of a fixed size, locked while they are looked at.
 
-Whatever goes wrong with them is an OSError, which their users take as "count alone from here on". Nothing is
-mapped into memory: a file that another program cuts short must not kill the load.
+Whatever goes wrong with them is an OSError, which their users take as "count alone from here on"; to let go
+never fails. Nothing is mapped into memory: a file that another program cuts short must not kill the load.
 """
 
 from __future__ import annotations
@@ -39,8 +39,13 @@ def open_private(path: Path) -> int:
     """A descriptor of the file, which is made where there is none; only this user may read it."""
     make_folder(path.parent)
     descriptor = os.open(path, _FLAGS, 0o600)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
+    try:
+        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+    except OSError:
+        let_go(descriptor)
+        raise
+    if not is_file:
+        let_go(descriptor)
         raise OSError(errno.EINVAL, "it is not a file", str(path))
     return descriptor
 
@@ -62,6 +67,12 @@ def is_locked(descriptor: int) -> bool:
         return True
     fcntl.flock(descriptor, fcntl.LOCK_UN)
     return False
+
+
+def let_go(descriptor: int) -> None:
+    """Closes it. After a failure it is closed as well, and what was written is not a load's to wait for."""
+    with suppress(OSError):
+        os.close(descriptor)
 
 
 def lock(descriptor: int, *, wait_s: float = LOCK_WAIT_S) -> None:
@@ -108,11 +119,14 @@ class SharedFile:
 
     def unlock(self) -> None:
         if self.descriptor >= 0:
-            fcntl.flock(self.descriptor, fcntl.LOCK_UN)
+            try:
+                fcntl.flock(self.descriptor, fcntl.LOCK_UN)
+            except OSError:
+                self.close()  # which frees it too
 
     def close(self) -> None:
         if self.descriptor >= 0:
-            os.close(self.descriptor)
+            let_go(self.descriptor)
             self.descriptor = -1
 
     def is_current(self) -> bool:
@@ -150,7 +164,7 @@ class SharedFile:
             write_at(self.descriptor, self._empty, 0)
             return True
         finally:
-            self.unlock()
+            fcntl.flock(self.descriptor, fcntl.LOCK_UN)
 
     def put_aside(self) -> None:
         """Gives another name to a file that is damaged; the next `locked` finds an empty one."""

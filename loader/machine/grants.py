@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from loader.machine.files import SharedFile, open_private, try_lock, write_at
+from loader.machine.files import SharedFile, let_go, open_private, try_lock, write_at
 from loader.throttle.grants import OwnGrants, wait_s
 from loader.wire.limits import TOKENS_MAX, TOKENS_WINDOW_S
 
@@ -48,18 +48,23 @@ class SharedGrants:
             return True
         try:
             turn = open_private(self._turn_path)
-            if not try_lock(turn):
-                os.close(turn)
-                return False
+            try:
+                mine = try_lock(turn)
+            except OSError:
+                let_go(turn)
+                raise
         except OSError as error:
             self._alone(error)
             return True
+        if not mine:
+            let_go(turn)
+            return False
         self._turn = turn
         return True
 
     def end_turn(self) -> None:
         if self._turn >= 0:
-            os.close(self._turn)
+            let_go(self._turn)
             self._turn = -1
 
     def take(self) -> float:

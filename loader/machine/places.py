@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from loader.machine.files import is_locked, make_folder, open_private, try_lock, write_at
+from loader.machine.files import is_locked, let_go, make_folder, open_private, try_lock, write_at
 from loader.throttle.sharing import divided
 
 LOOK_S: Final = 0.25
@@ -79,7 +79,7 @@ class SharedPlaces:
     def close(self) -> None:
         """Leaves the places to the others."""
         if self._slot >= 0:
-            os.close(self._slot)
+            let_go(self._slot)
         self._slot = -1
 
     def share(self, ceiling: int, *, wants: bool) -> int:
@@ -148,11 +148,14 @@ class SharedPlaces:
     def _take_slot(self, folder: Path) -> None:
         for number in range(SLOTS_MAX):
             slot = open_private(folder / str(number))
-            if try_lock(slot):
-                write_at(slot, _SAYS.pack(0, 0, 0.0), 0)
-                self._slot, self._number = slot, number
-                return
-            os.close(slot)
+            try:
+                if try_lock(slot):
+                    write_at(slot, _SAYS.pack(0, 0, 0.0), 0)
+                    self._slot, self._number = slot, number
+                    return
+            finally:
+                if self._slot < 0:
+                    let_go(slot)
         self._warn(
             f"{SLOTS_MAX} loads of this organisation are at work on this machine: this one shares no places"
         )
@@ -174,7 +177,7 @@ def _read(path: Path) -> _Says | None:
     try:
         content = os.pread(slot, _SAYS.size, 0) if is_locked(slot) else b""
     finally:
-        os.close(slot)
+        let_go(slot)
     if len(content) != _SAYS.size:
         return None
     wants, holds, at = _SAYS.unpack(content)

@@ -12,9 +12,10 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,13 @@ IN_FLIGHT = CONCURRENCY * BATCH
 FLAGS = ("--concurrency", str(CONCURRENCY))
 KEYED = (*FLAGS, "--key", "Email", "--quiet-period", "30ms")
 TABLES = ("records", "unique_values", "calls", "apply_log")
-PUBLISHED = ("summary.json", "rejected.ndjson", "rejected-reasons.ndjson", "in-doubt.ndjson")
+PUBLISHED = (
+    "summary.json",
+    "rejected.ndjson",
+    "rejected-reasons.ndjson",
+    "in-doubt.ndjson",
+    "report.html",
+)
 PERSISTENT = frozenset(
     {"fallocate", "fdatasync", "fsync", "ftruncate", "mkdir", "pwrite64", "rename", "write"}
 )
@@ -47,6 +54,9 @@ GROUPS: Mapping[str, frozenset[str]] = {
 }
 SLACK = 2
 """Calls of a group that may not come to their fault."""
+SHARED = "shared state"
+SHARED_FIRST, SHARED_STRIDE = 3, 16
+SHARED_CHANGING = frozenset({"ftruncate", "mkdir", "openat", "pwrite64", "rename"})
 FAULTS = (Fault.KILL, Fault.EIO, Fault.ENOSPC)
 REST = "rest"
 """Whatever else is called: status, listings, and what no group names yet."""
@@ -94,6 +104,7 @@ class Stage:
     """One scene, again and again from the same state."""
 
     def __init__(self, scene: Scene, place: Path, crm: Crm, loaders: Loaders) -> None:
+        self.place = place
         self.scene = scene
         self.crm = crm
         self.loaders = loaders
@@ -101,6 +112,7 @@ class Stage:
         self.desk = Desk(place, crm, write_leads(place / "leads.ndjson", RECORDS, 1), flags)
         self.desk.load_dir = place / "loads" / "leads.load"  # its parent is nobody's working directory
         self.desk.load_dir.parent.mkdir()
+        self.desk.credentials = {**crm.credentials, **self.settings()}
         self._traces = 0
         self._saved = place / "saved"
         self._rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in TABLES}
@@ -108,6 +120,10 @@ class Stage:
         self.reset()
         self.calls, finished = self._list()
         finished.ended(0, 4)
+
+    def settings(self) -> Mapping[str, str]:
+        """Of its loads, as environment variables."""
+        return {}
 
     def _prepare(self) -> None:
         self.reset()
@@ -142,12 +158,14 @@ class Stage:
         """`load` or `resume`, in turns, where there is something to resume."""
         return self.desk.resume_command() if number % 2 and self.desk.begun else self.desk.load_command()
 
-    def strike(self, aim: Aim | None, fault: Fault) -> tuple[Finished, Strike]:
+    def strike(
+        self, aim: Aim | None, fault: Fault, *, command: Sequence[str] = ()
+    ) -> tuple[Finished, Strike]:
         self._traces += 1
         traces = self.desk.directory / f"traces-{self._traces}"
         traces.mkdir()
         strike = Strike(traces, self._paths(), aim, fault)
-        return self.loaders.run(self.desk, self.command(), strike=strike), strike
+        return self.loaders.run(self.desk, command or self.command(), strike=strike), strike
 
     def _paths(self) -> list[Path]:
         directory = self.desk.load_dir
@@ -168,6 +186,9 @@ class Stage:
         )
         return sorted({aim for aim in self.calls if wanted(aim.call)})
 
+    def report(self) -> str:
+        return (self.desk.load_dir / "report.html").read_text()
+
     def judge(self) -> Counter[str]:
         told = self.loaders.run(self.desk, ["results", str(self.desk.load_dir)]).ended(0)
         held_max = 0 if self.scene.keyed else RECORDS
@@ -175,6 +196,36 @@ class Stage:
         return oracle.check_load(
             self.desk.input, lines, self.desk.load_dir, self.crm.database, held_max=held_max
         )
+
+
+class SharedStage(Stage):
+    """A load, and faults at what it shares with the other loads of its machine."""
+
+    @property
+    def state(self) -> Path:
+        return self.place / "state"
+
+    def settings(self) -> Mapping[str, str]:
+        return {"LOADER_STATE_DIR": str(self.state)}
+
+    def reset(self) -> None:
+        super().reset()
+        shutil.rmtree(self.state, ignore_errors=True)
+
+    @cached_property
+    def _shared(self) -> list[Path]:
+        self.loaders.run(self.desk, self.command()).ended(0)
+        found = [self.state, *self.state.rglob("*")]
+        self.reset()
+        return found
+
+    def _paths(self) -> list[Path]:
+        return self._shared
+
+    def some_aims(self, calls: frozenset[str] | None = None) -> list[Aim]:
+        """The first calls of each kind, and some of the others: each insert makes the same few again."""
+        some = {aim for aim in self.calls if aim.number <= SHARED_FIRST or aim.number % SHARED_STRIDE == 0}
+        return sorted(aim for aim in some if calls is None or aim.call in calls)
 
 
 @pytest.fixture(scope="module")
@@ -187,14 +238,15 @@ def stage_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
         loaders = stack.enter_context(launched())
 
         def stage(name: str) -> Stage:
-            scene = SCENES[name]
+            scene = SCENES.get(name, Scene(keyed=True))
             if scene.keyed not in crms:
                 unique = ("--unique", "Leads.Email") if scene.keyed else ()
                 place = tmp_path_factory.mktemp("crm")
                 crms[scene.keyed] = stack.enter_context(sandbox(place, "--token-grants", "100000", *unique))
             if name not in stages:
                 place = tmp_path_factory.mktemp(name.replace(" ", "-"))
-                stages[name] = Stage(scene, place, crms[scene.keyed], loaders)
+                kind = SharedStage if name == SHARED else Stage
+                stages[name] = kind(scene, place, crms[scene.keyed], loaders)
             return stages[name]
 
         yield stage
@@ -244,6 +296,58 @@ def fault_at_each_call(stage: Stage, group: str, fault: Fault) -> None:
     assert len(met) >= len(aims) - SLACK, f"not met: {sorted(set(aims) - set(met))}"
 
 
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("looks", ["status", "results"])
+def test_a_disk_that_fails_under_a_command_that_only_looks_is_named(
+    stage_of: Callable[[str], Stage], looks: str
+) -> None:
+    stage = stage_of("load")
+    stage.reset()
+    load_dir = str(stage.desk.load_dir)
+    stage.loaders.run(stage.desk, stage.desk.load_command()).ended(0)
+    report = ["--report", str(stage.desk.load_dir.parent / "again.html")] if looks == "status" else []
+    command = [looks, load_dir, *report]
+    finished, strike = stage.strike(None, Fault.EIO, command=command)
+    finished.ended(0)
+    aims = strike.read(stage.loaders.last)
+    assert aims
+    met = 0
+    for aim in sorted(set(aims)):
+        finished, strike = stage.strike(aim, Fault.EIO, command=command)
+        met += strace.refused_in(strike.traces)
+        finished.ended(0, 2, 9)
+        if finished.exit_code == 9:
+            says_what_to_do(finished)
+    shares.count("faults at system calls", met)
+    assert met >= len(set(aims)) - SLACK
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("fault", FAULTS[:2])
+def test_a_fault_at_what_loads_share_stops_no_load_and_loses_nothing(
+    stage_of: Callable[[str], Stage], fault: Fault
+) -> None:
+    """Without it a load counts for itself: that costs a warning at most, and never a record."""
+    stage = stage_of(SHARED)
+    assert isinstance(stage, SharedStage)
+    aims = stage.some_aims(SHARED_CHANGING if fault is Fault.KILL else None)
+    met, wrong = 0, []
+    for number, aim in enumerate(aims):
+        stage.reset()
+        finished, strike = stage.strike(aim, fault)
+        met += finished.exit_code == -9 if fault is Fault.KILL else strace.refused_in(strike.traces)
+        try:
+            finished.ended(0, *((-9,) if fault is Fault.KILL else ()))
+            check_the_rest(stage, number)
+        except AssertionError as error:
+            wrong.append(f"{fault} at {aim}: exit {finished.exit_code}\n{finished.stderr}\n{error}")
+        shutil.rmtree(strike.traces)
+    shares.count("faults at shared state", met)
+    assert not wrong, f"{len(wrong)} of {len(aims)} faults\n\n" + "\n\n".join(wrong)
+    assert met >= len(aims) - SLACK
+    assert {aim.call for aim in aims} >= {"openat", "pwrite64"}
+
+
 def check_ended(stage: Stage, aim: Aim, fault: Fault, finished: Finished, *, happened: bool) -> None:
     if not happened:
         finished.ended(0, 4)
@@ -270,6 +374,8 @@ def check_the_rest(stage: Stage, number: int) -> None:
     again.ended(*((0,) if stage.scene.keyed else (0, 4)))
     outcomes = stage.judge()
     assert again.exit_code == (4 if outcomes.get("in_doubt") else 0)
+    whole = "nobody can tell yet" if outcomes.get("in_doubt") else f"All {RECORDS} records are in"
+    assert whole in stage.report(), "the report is not that of the whole load"
     if stage.scene.keyed:
         assert outcomes == {"inserted": RECORDS}
     else:

@@ -25,7 +25,8 @@ def status(load_dir: Path | None, *, as_json: bool, report_to: Path | None) -> i
 
     Without DIR: the one load directory in the present directory. Exits 0 whatever the load came to.
     """
-    from loader.report.export import IN_DOUBT, REJECTED  # noqa: PLC0415 - not for --help
+    from loader.directory import is_there  # noqa: PLC0415 - not for --help
+    from loader.report.export import IN_DOUBT, REJECTED  # noqa: PLC0415 - as above
     from loader.report.summary import render, to_json  # noqa: PLC0415 - as above
     from loader.reporting import REPORT, require_writable, write_report  # noqa: PLC0415 - as above
     from loader.standing import standing_of  # noqa: PLC0415 - as above
@@ -33,7 +34,7 @@ def status(load_dir: Path | None, *, as_json: bool, report_to: Path | None) -> i
     where = load_dir or only_load_in(Path.cwd())
     standing = standing_of(where)
     summary = standing.summary
-    written = any((where / name).exists() for name in (REJECTED, IN_DOUBT))
+    written = any(is_there(where / name) for name in (REJECTED, IN_DOUBT))
     if report_to is not None:
         require_writable(report_to)
         write_report(standing.settings, summary, to=report_to)
@@ -41,7 +42,7 @@ def status(load_dir: Path | None, *, as_json: bool, report_to: Path | None) -> i
     lines = render(
         summary,
         load_dir=str(where) if written else "",
-        report=str(report) if report.exists() else "",
+        report=str(report) if is_there(report) else "",
         width=width(),
     )
     if not summary.complete:
