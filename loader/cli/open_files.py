@@ -9,8 +9,8 @@ from loader.errors import UsageError
 BESIDE_CALLS = 22
 """Files that a load has open beside a connection for each call: streams, loop, input, log, reports, state.
 
-14 were measured, with metrics served and the input on stdin; the rest is for who reads the metrics, for a name
-that is looked up, and for another event loop."""
+14 were measured, with metrics served and the input on stdin; the rest is for reading the metrics, for looking
+up a name, and for another loop."""
 
 
 def require(concurrency: int) -> None:

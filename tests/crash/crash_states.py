@@ -31,9 +31,11 @@ from loader.checkpoint.entries import FORMAT_VERSION, Head, InputIdentity
 from loader.checkpoint.ledger import DamagedLogError
 from loader.checkpoint.log import CheckpointLog, Opening
 from loader.checkpoint.recorder import Recorder
+from loader.checkpoint.scan import Scan
 from loader.errors import DiskError, LoaderError, UsageError
 from loader.outcomes import Outcome, RecordOutcome, Settlement
 from loader.records import Attempt, Batch, InvalidLine, Span, Window
+from loader.report.chronicle import Chronicle
 from tests.crash import log_model
 from tests.crash.log_model import ALL, Cut, Fate, Kind, Promises, Reading, Status, breaches
 from tests.simulated_disk import Change, CrashPoint, FileState, Image, Operation, SimulatedDisk, changed
@@ -393,6 +395,8 @@ def reading_of(log: CheckpointLog, content: bytes) -> Reading:
         elif frame.type == 6:
             found.fates.update(log_model.fates_of(frame.body))
     assert stop == len(content), "the log does not end with a frame"
+    invalid = sum(len(one.invalid) for one in found.cuts)
+    assert _told(content) == len(found.fates) + invalid, "the report counts other records than the log"
     for one in ledger.open_batches():
         found.open |= set(ranges.to_lines(one.open))
         found.allowed |= set(ranges.to_lines(one.allowed))
@@ -404,6 +408,14 @@ def reading_of(log: CheckpointLog, content: bytes) -> Reading:
     tally = ledger.tally()
     found.counts = {outcome.value: tally.count(outcome) for outcome in Outcome}
     return found
+
+
+def _told(content: bytes) -> int:
+    """How many records have an outcome by the report, which is made of the log again."""
+    chronicle = Chronicle()
+    for _, entry in Scan(lambda offset, size: content[offset : offset + size]):
+        chronicle.apply(entry)
+    return sum(one.settled for one in chronicle.slices)
 
 
 def recovered(disk: SimulatedDisk, boot: str) -> Reading:

@@ -186,7 +186,7 @@ def cut_of(body: list[Any]) -> Cut:
 
 def fates_of(body: list[Any]) -> dict[int, Fate]:
     """The outcomes of an OUTCOMES body."""
-    _, _, ranges, packed, texts, others = body
+    _, _, ranges, packed, texts, others = body[:6]
     ids = texts or [str(one) for one in struct.unpack(f"<{len(packed) // 8}Q", packed)]
     found = {line: Fate("inserted", one) for line, one in zip(lines_in(ranges), ids, strict=True)}
     for line, outcome, *rest in others:

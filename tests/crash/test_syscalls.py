@@ -187,7 +187,8 @@ class Stage:
         return sorted({aim for aim in self.calls if wanted(aim.call)})
 
     def report(self) -> str:
-        return (self.desk.load_dir / "report.html").read_text()
+        path = self.desk.load_dir / "report.html"
+        return path.read_text() if path.exists() else "there is none"
 
     def judge(self) -> Counter[str]:
         told = self.loaders.run(self.desk, ["results", str(self.desk.load_dir)]).ended(0)
