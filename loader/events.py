@@ -139,6 +139,14 @@ class CreditsReturned(Event, frozen=True, gc=False):
     """There are credits again: sending goes on."""
 
 
+class CreditsCounted(Event, frozen=True, gc=False):
+    """How many credits the organisation has left, by the service's word or by what was spent."""
+
+    left: int
+    a_day: int | None = None
+    """Of how many in 24 hours; None: not known."""
+
+
 class GatePaused(Event, frozen=True, gc=False):
     """Nothing is sent for this long, then one probe."""
 

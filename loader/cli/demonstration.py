@@ -126,7 +126,6 @@ def _load_and_kill(leads: Path, database: Path, surroundings: Mapping[str, str])
         finally:
             process.send_signal(signal.SIGKILL)
             process.wait()
-    _restore_terminal()
     if process.returncode != -signal.SIGKILL:
         raise BrokenPromiseError(f"the load ended by itself, with exit code {process.returncode}")
     return _records_in(database)
@@ -138,13 +137,6 @@ def _wait_for_middle(process: subprocess.Popen[bytes], database: Path) -> None:
         if time.monotonic() > deadline:
             raise BrokenPromiseError("the load did not come to its middle", why=f"not within {WAIT_S:g} s")
         time.sleep(_POLL_S)
-
-
-def _restore_terminal() -> None:
-    """A killed loader could not show the cursor again."""
-    if sys.stderr.isatty():
-        sys.stderr.write("\x1b[?25h\n")
-        sys.stderr.flush()
 
 
 def _expect(code: ExitCode, arguments: Sequence[str], surroundings: Mapping[str, str]) -> None:

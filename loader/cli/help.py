@@ -8,9 +8,11 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from loader.report.terminal import redraws, takes_unicode
+
 if TYPE_CHECKING:
     from click import Command
-elif {"-h", "--help"} & set(sys.argv) and sys.stdout.isatty():
+elif {"-h", "--help"} & set(sys.argv) and redraws(sys.stdout) and takes_unicode(sys.stdout):
     from rich_click import RichCommand as Command
 else:
     from click import Command

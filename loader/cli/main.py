@@ -103,4 +103,5 @@ def _broken_pipe(error: BaseException, *, debug: bool) -> int:
 def main() -> NoReturn:
     """The entry point of the installed command."""
     listeners.fill_closed_streams()
+    listeners.accept_everything(sys.stdout)
     sys.exit(run(sys.argv[1:]))

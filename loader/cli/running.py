@@ -7,7 +7,7 @@ from pathlib import Path
 
 from loader.cli import open_files
 from loader.cli.credentials_flag import credentials_reader
-from loader.cli.screen import give, show, width
+from loader.cli.screen import give, say, show, width
 from loader.cli.watching import Showing, Watching
 from loader.errors import ExitCode, LoaderError
 from loader.report.reasons import examples
@@ -43,7 +43,7 @@ def run_load(
         ignore_from_now_on()
     if not (showing.quiet or showing.as_lines_of_json):
         if watching.state.opened is None:
-            show(["This load has finished before; nothing was sent."])
+            say("This load has finished before; nothing was sent.")
         place = settings.load_dir
         show(render(summary, load_dir=str(place), report=report_in(place), width=width()))
         if summary.outcomes.rejected + summary.outcomes.invalid:
@@ -52,7 +52,7 @@ def run_load(
     watching.ended(summary, finished.error, exit_code=summary.exit_code)
     unfinished = not summary.complete and summary.outcomes.pending
     if finished.error is None and unfinished and not showing.as_lines_of_json:
-        show([f"To go on: {how_to_go_on(settings)}"])
+        say(f"To go on: {how_to_go_on(settings)}")
     if showing.as_json:
         give(to_json(summary))
     return summary.exit_code

@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Iterable
 
 from loader.errors import DiskError
+from loader.report import terminal
 from loader.report.listeners import let_go
-from loader.report.text import printable
+from loader.report.text import in_ascii, printable
+from loader.report.wrapping import wrapped
 
-WIDTH_MAX = 100
+WIDTH_MIN, WIDTH_MAX = 40, 100
 
 
 def width() -> int:
     """The columns that a screen may have; 80 where nobody says."""
-    return max(40, min(shutil.get_terminal_size((80, 24)).columns, WIDTH_MAX))
+    return max(WIDTH_MIN, min(terminal.size(sys.stderr)[0], WIDTH_MAX))
 
 
 def show(lines: Iterable[str]) -> None:
-    """Lines for a person; nothing in them that a terminal would obey."""
+    """Lines for a person; nothing in them that a terminal would obey, or that it cannot show."""
+    shown = "".join(f"{printable(line)}\n" for line in lines)
     try:
-        sys.stderr.write("".join(f"{printable(line)}\n" for line in lines))
+        if not (shown.isascii() or terminal.takes_unicode(sys.stderr)):
+            shown = in_ascii(shown)
+        sys.stderr.write(shown)
         sys.stderr.flush()
     except OSError:
         let_go(sys.stderr)
+
+
+def say(*sentences: str) -> None:
+    """Sentences for a person, each broken where the screen ends."""
+    for sentence in sentences:
+        show(wrapped(printable(sentence), width=width(), first=""))
 
 
 def give(data: bytes) -> None:

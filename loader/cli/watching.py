@@ -80,8 +80,9 @@ class Watching:
                 color=color_wanted(no_color=showing.no_color),
                 as_json=showing.as_lines_of_json,
             )
-            stack.enter_context(shown)
             observers: list[Observer] = [shown, *self._metered(stack), *self._traced()]
+            # Last: what the others have to say stands above the block.
+            stack.enter_context(shown)
             if len(observers) == 1:
                 yield observers[0]
                 return

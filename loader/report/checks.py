@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from loader.findings import Finding
 from loader.forecast import CreditForecast, EditionForecast, Forecast
 from loader.report import text
+from loader.report.wrapping import wrapped
 
 KINDS_SHOWN = 20
 
@@ -33,21 +34,12 @@ def found(findings: Sequence[Finding], *, width: int) -> list[str]:
 
 def _finding(one: Finding, width: int) -> Iterator[str]:
     yield f"  {one.code} {one.field}".rstrip() + f"   {text.count(one.count)}"
-    yield from _wrapped(f"line {one.lines[0]:,}: {text.printable(one.message)}", width)
+    words = f"line {one.lines[0]:,}: {text.printable(one.message)}"
+    yield from wrapped(words, width=width, first="      ", rest="        ")
     others = one.lines[1:]
     if others:
         more = " …" if one.count > len(one.lines) else ""
         yield f"      also line{'s' if len(others) > 1 else ''} {', '.join(map(text.count, others))}{more}"
-
-
-def _wrapped(words: str, width: int) -> Iterator[str]:
-    line = "     "
-    for word in words.split(" "):
-        if len(line) + 1 + len(word) > width and line.strip():
-            yield line
-            line = "       "
-        line = f"{line} {word}"
-    yield line
 
 
 def foreseen(plan: Forecast, *, own_edition: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Shows a running load on stderr: a live block on a terminal, a plain line now and then without one.
 
 An observer only counts. A thread of its own draws, at most four times a second, so that neither many events
-nor none at all change what a person sees. rich is imported where a live block is really drawn, not before.
+nor none at all change what a person sees.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from types import TracebackType
-from typing import TYPE_CHECKING, Self, TextIO, cast
+from typing import Self, TextIO
 
 from loader.events import (
     BatchAnswered,
@@ -31,15 +30,11 @@ from loader.events import (
     TokenRefreshed,
     Warned,
 )
-from loader.report import journal, progress, text
-from loader.report.listeners import Patient, let_go
+from loader.report import journal, progress, terminal, text
+from loader.report.listeners import let_go
+from loader.report.live import DRAWS_PER_S, LiveBlock
 from loader.report.progress import Progress
 
-if TYPE_CHECKING:
-    from rich.console import Console, Group
-    from rich.live import Live
-
-DRAWS_PER_S = 4
 LINE_EVERY_S = 10.0
 REFUSALS_SHOWN_MAX = 20
 """Of one answer; `loader results DIR --failed` shows them all."""
@@ -119,7 +114,7 @@ class Quiet:
 def say(out: TextIO, line: str) -> None:
     """One line; a stderr that nobody reads any more is no reason to stop a load."""
     try:
-        out.write(line + "\n")
+        out.write((line if line.isascii() or terminal.takes_unicode(out) else text.in_ascii(line)) + "\n")
         out.flush()
     except (OSError, ValueError):
         let_go(out)
@@ -189,66 +184,6 @@ def _opening(event: LoadOpened) -> str:
     return f"load {event.load_id}: {name} → {text.printable(event.module)} @ {host}{resumed}"
 
 
-class LiveBlock:
-    """For a person at a terminal: a block of a few lines that is drawn over and over in its place."""
-
-    def __init__(
-        self,
-        state: Progress,
-        console: Console,
-        *,
-        verbose: bool = False,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._state = state
-        self._console = console
-        self._verbose = verbose
-        self._clock = clock
-        self._live: Live | None = None
-
-    def __call__(self, event: Event, /) -> None:
-        self._state.apply(event)
-        if line := told(event, verbose=self._verbose):
-            self._console.print(line, markup=False, highlight=False)
-
-    def __enter__(self) -> Self:
-        from rich.live import Live  # noqa: PLC0415 - 45 ms that other commands need not pay
-
-        self._live = Live(
-            get_renderable=self._draw,
-            console=self._console,
-            refresh_per_second=DRAWS_PER_S,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
-        self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
-
-    def _draw(self) -> Group:
-        from rich.console import Group  # noqa: PLC0415 - as above
-        from rich.text import Text  # noqa: PLC0415 - as above
-
-        self._state.look(self._clock())
-        lines = progress.block(self._state, width=max(self._console.width - 1, 20))
-        return Group(*(Text(line, no_wrap=True, overflow="crop", style=_style(line)) for line in lines))
-
-
-def _style(line: str) -> str:
-    if " % ━" in line or " % ╺" in line:
-        return "cyan"
-    return "red" if line.startswith(" errors") else ""
-
-
 Display = Quiet | PlainLines | LiveBlock
 
 
@@ -269,14 +204,17 @@ def display(
         return Quiet(out)
     if not show_progress:
         return PlainLines(state, out, verbose=verbose, every_s=None)
-    if not out.isatty():
+    if not terminal.redraws(out):
         return PlainLines(state, out, verbose=verbose)
-
-    from rich.console import Console  # noqa: PLC0415 - as above
-
-    # rich ends the process where its stream is broken.
-    console = Console(file=cast(TextIO, Patient(out)), no_color=not color, highlight=False)
-    return LiveBlock(state, console, verbose=verbose) if console.is_terminal else PlainLines(state, out)
+    return LiveBlock(
+        state,
+        out,
+        told=partial(told, verbose=verbose),
+        size=partial(terminal.size, out),
+        color=color,
+        ascii_only=not terminal.takes_unicode(out),
+        reflows=terminal.reflows(),
+    )
 
 
 def _json_lines(

@@ -48,6 +48,12 @@ def fill_closed_streams() -> None:
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
+def accept_everything(stream: TextIO) -> None:
+    """What the encoding of the stream has no letter for is escaped, as on stderr. Data are bytes."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+
+
 class Patient(io.TextIOBase):
     """A text stream that takes everything: what cannot be written is dropped, from then on all of it."""
 

@@ -17,6 +17,7 @@ from loader.events import (
     BatchRefused,
     BatchSent,
     CallPushedBack,
+    CreditsCounted,
     Event,
     LoadOpened,
     RecordsHeld,
@@ -32,7 +33,12 @@ RATE_OVER_S = 10.0
 LATENCIES_KEPT = 500
 ERROR_KINDS_MAX = 200
 """So many kinds of errors are told apart; beyond them a hostile answer could fill the memory."""
-BAR_WIDTH = 30
+WIDTH_MAX = 100
+"""Of the first lines: what belongs together does not stand further apart."""
+BAR_WIDTH_MIN = 10
+ETA_WIDTH = len("    ETA 23 h 59 m")
+CREDITS_COLUMN = 43
+ERRORS_LABEL = " errors  "
 
 
 class _Rest(msgspec.Struct, frozen=True):
@@ -56,6 +62,7 @@ class Progress:
         self.push_backs = 0
         self.sent_again = 0
         self.held = 0
+        self.credits: CreditsCounted | None = None
         self.errors: Counter[tuple[str, str]] = Counter()
         self._sent = 0
         self._ready = 0
@@ -92,6 +99,8 @@ class Progress:
                 self.push_backs += 1
             case RecordsHeld():
                 self.held += event.records
+            case CreditsCounted():
+                self.credits = event
             case LoadOpened():
                 self._open(event)
             case _:
@@ -192,22 +201,29 @@ class Progress:
         return limited_by(self.pacing, list(self._looks), rate=self.rate_limit, read_whole=self.read_whole)
 
 
-def block(progress: Progress, *, width: int = 80) -> list[str]:
-    """The live screen, as plain lines of at most `width` characters."""
+def block(progress: Progress, *, width: int = 80, ascii_only: bool = False) -> list[str]:
+    """The live screen, as plain lines of at most `width` columns."""
+    if progress.opened is None:
+        return [text.cut("starting", width)]
     lines = [
-        _head(progress, width),
-        _bar(progress),
-        " " + "   ".join(_counts(progress)),
-        _pace(progress),
-        _limit(progress),
+        _head(progress.opened, min(width, WIDTH_MAX), ascii_only=ascii_only),
+        _bar(progress, min(width, WIDTH_MAX), ascii_only=ascii_only),
+        *text.flowed(_counts(progress), width=width),
+        *text.flowed(_pace(progress), width=width),
+        *_limit(progress, width),
     ]
     if progress.errors:
         errors = [
             ErrorCount(code, field, number)
             for (code, field), number in Counter(progress.errors).most_common(5)
         ]
-        lines.append(" errors  " + text.joined(described(errors), width=width - 9))
-    return [text.cut(line, width) for line in lines if line]
+        kinds = text.packed(described(errors), width=width - len(ERRORS_LABEL), lines_max=2)
+        labels = (ERRORS_LABEL, " " * len(ERRORS_LABEL))
+        lines += [label + kind for label, kind in zip(labels, kinds, strict=False)]
+    if ascii_only:
+        # A foreign letter is longer when it is escaped.
+        return [text.in_ascii(text.cut(text.in_ascii(line), width))[:width] for line in lines]
+    return [text.cut(line, width) for line in lines]
 
 
 def line(progress: Progress) -> str:
@@ -222,23 +238,30 @@ def line(progress: Progress) -> str:
     return name + percent + ", ".join(facts)
 
 
-def _head(progress: Progress, width: int) -> str:
-    opened = progress.opened
-    if opened is None:
-        return "starting"
+def _head(opened: LoadOpened, width: int, *, ascii_only: bool) -> str:
     left = f"{text.name_of(opened.input_name)} → {text.printable(f'{opened.module} @ {opened.host}')}"
+    left = text.in_ascii(left) if ascii_only else left
     right = f"load {opened.load_id}"
-    return f"{text.cut(left, max(width - len(right) - 2, 8)):<{max(width - len(right), 0)}}{right}"
+    left = text.cut(left, max(width - len(right) - 2, 8))
+    return left + " " * max(width - text.cells(left) - len(right), 1) + right
 
 
-def _bar(progress: Progress) -> str:
-    if progress.total is None:
+def _bar(progress: Progress, width: int, *, ascii_only: bool) -> str:
+    total = progress.total
+    if total is None:
         return f" {_settled(progress)}"
-    filled = progress.settled * BAR_WIDTH // max(progress.total, 1)
-    bar = "━" * filled + ("╺" + "━" * (BAR_WIDTH - filled - 1) if filled < BAR_WIDTH else "")
+    # As long as the total is the same, so is the bar's length.
+    figures_width = len(f"{text.count(total)} of {_total(progress)}")
+    length = max(width - len("100 %     ") - figures_width - ETA_WIDTH, BAR_WIDTH_MIN)
+    filled = min(progress.settled * length // max(total, 1), length)
+    tip = 1 if filled < length else 0
+    if ascii_only:
+        bar = "=" * filled + "-" * (length - filled)
+    else:
+        bar = "━" * filled + "╺" * tip + "━" * (length - filled - tip)
     done = f"{text.count(progress.settled)} of {_total(progress)}"
     left = progress.seconds_left
-    eta = f"    ETA {text.time_left(left)}" if left is not None and progress.settled < progress.total else ""
+    eta = f"    ETA {text.time_left(left)}" if left is not None and progress.settled < total else ""
     return f"{_percent(progress):>3} % {bar}   {done}{eta}"
 
 
@@ -263,15 +286,29 @@ def _counts(progress: Progress) -> list[str]:
     return [*counts, f"invalid {text.count(progress.outcomes[Outcome.INVALID])}"]
 
 
-def _pace(progress: Progress) -> str:
+def _pace(progress: Progress) -> list[str]:
     half, most = progress.latency_at(50), progress.latency_at(99)
     facts = [text.rate(progress.per_second), f"{progress.in_flight} of {progress.pacing.allowed} calls"]
     if half is not None and most is not None:
         facts.append(f"p50 {text.latency(half)}  p99 {text.latency(most)}")
     facts.append(f"429: {text.count(progress.push_backs)}")
-    return " " + "   ".join([*facts, f"sent again: {text.count(progress.sent_again)}"])
+    return [*facts, f"sent again: {text.count(progress.sent_again)}"]
 
 
-def _limit(progress: Progress) -> str:
-    limit = progress.limited_by()
-    return f" limited by: {limit}" if limit else ""
+def _limit(progress: Progress, width: int) -> list[str]:
+    limit, spent = progress.limited_by(), _credits(progress)
+    left = f" limited by: {limit}" if limit else ""
+    if spent and len(left) < CREDITS_COLUMN and CREDITS_COLUMN + len(spent) <= width:
+        return [f"{left:<{CREDITS_COLUMN}}{spent}"]
+    return [line for line in (left, f" {spent}" if spent else "") if line]
+
+
+def _credits(progress: Progress) -> str:
+    """What is known of the organisation's credits; nothing where nothing is."""
+    counted = progress.credits
+    if counted is None:
+        return ""
+    if counted.a_day is None:
+        return f"credits ~{text.count(counted.left)} left"
+    spent = max(counted.a_day - counted.left, 0)
+    return f"credits ~{text.count(spent)} of {text.count(counted.a_day)} today"

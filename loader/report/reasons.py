@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -11,6 +10,7 @@ import msgspec
 from loader.errors import command
 from loader.report import text
 from loader.report.export import REASONS
+from loader.report.wrapping import wrapped
 
 KINDS_MAX = 4
 LINES_READ_MAX = 20_000
@@ -54,14 +54,5 @@ def _first_of_each(path: Path) -> list[_Reason]:
     return list(found.values())
 
 
-def _wrapped(words: str, width: int) -> Iterator[str]:
-    """Broken between words; a command to copy stays on one line."""
-    command = words.find("loader retry")
-    parts = [*words[:command].split(), words[command:]] if command >= 0 else words.split()
-    line = "    "
-    for part in parts:
-        if len(line) + 1 + len(part) > width and line.strip():
-            yield line
-            line = "      "
-        line = f"{line} {part}"
-    yield line
+def _wrapped(words: str, width: int) -> list[str]:
+    return wrapped(words, width=width, first="      ", rest="        ")

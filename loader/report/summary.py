@@ -13,8 +13,12 @@ from loader.checkpoint.ledger import Tally
 from loader.errors import ExitCode, command
 from loader.outcomes import ErrorCount, Outcome
 from loader.report import text
+from loader.report.wrapping import wrapped
 
 _LABEL_WIDTH = 10
+_KIND_LINES_MAX = 4
+_BESIDE = " " * (_LABEL_WIDTH + 3)
+"""Under what stands beside a label."""
 
 
 class Outcomes(msgspec.Struct, frozen=True):
@@ -159,10 +163,10 @@ def render(summary: Summary, *, load_dir: str = "", report: str = "", width: int
     return [
         *_title(summary, width),
         *_rows(summary, width),
-        *_account(summary),
+        *_account(summary, width),
         *_effort(summary, width),
-        *_absent(summary),
-        *(_files(summary, load_dir) if load_dir else ()),
+        *_absent(summary, width),
+        *(_files(summary, load_dir, width) if load_dir else ()),
         *([f"  report     {text.printable(report)}"] if report else ()),
     ]
 
@@ -188,13 +192,20 @@ def _rows(summary: Summary, width: int) -> list[str]:
         number = summary.outcomes.of(outcome)
         percent = text.share(number, summary.records) if number else ""
         line = _row(outcome.value.replace("_", " "), number) + f"{percent:>10}"
+        lines.append(line.rstrip())
         if outcome is with_errors and number:
-            column = len(line) + 3
-            more = text.packed(described(summary.errors), width=max(width - column, 20), lines_max=4)
-            lines += [f"{line}   {more[0]}", *(" " * column + rest for rest in more[1:])] if more else [line]
-        else:
-            lines.append(line.rstrip())
+            lines += _with_errors(lines.pop(), described(summary.errors), width)
     return lines
+
+
+def _with_errors(line: str, kinds: list[str], width: int) -> list[str]:
+    """The kinds of errors beside their number; where one of the first would not fit there, below it."""
+    column = len(line) + 3
+    if max(map(text.cells, kinds[:_KIND_LINES_MAX]), default=0) <= width - column:
+        more = text.packed(kinds, width=width - column, lines_max=_KIND_LINES_MAX)
+        return [f"{line}   {more[0]}", *(" " * column + rest for rest in more[1:])] if more else [line]
+    below = text.packed(kinds, width=width - len(_BESIDE), lines_max=_KIND_LINES_MAX)
+    return [line, *(_BESIDE + kind for kind in below)]
 
 
 def _row(label: str, number: int) -> str:
@@ -209,7 +220,7 @@ def described(errors: Sequence[ErrorCount]) -> list[str]:
     ]
 
 
-def _account(summary: Summary) -> list[str]:
+def _account(summary: Summary, width: int) -> list[str]:
     """Whether each line that was read has its outcome; if not, that is a defect, and it is said aloud."""
     missing = summary.lines - summary.records - summary.blank_lines
     if missing:
@@ -221,7 +232,8 @@ def _account(summary: Summary) -> list[str]:
         )
     if summary.blank_lines:
         words += f" (and {text.plural(summary.blank_lines, 'blank line')})"
-    return [f"{_row('input', summary.records)}   {words}"]
+    row = f"{_row('input', summary.records)}   "
+    return wrapped(words, width=width, first=row, rest=" " * len(row))
 
 
 def _effort(summary: Summary, width: int) -> list[str]:
@@ -240,18 +252,18 @@ def _effort(summary: Summary, width: int) -> list[str]:
     return ["  " + line for line in text.packed(facts, width=width - 2, lines_max=3)]
 
 
-def _absent(summary: Summary) -> list[str]:
+def _absent(summary: Summary, width: int) -> list[str]:
     """What a load by a key that is not unique rests on: it is said aloud."""
     if not summary.absent:
         return []
-    return [
-        f"  {text.plural(summary.absent, 'record')} in doubt, absent in two queries, sent again: rests on the"
-        " CRM's",
-        "  having applied nothing later than that",
-    ]
+    return wrapped(
+        f"{text.plural(summary.absent, 'record')} in doubt, absent in two queries, sent again: rests on the"
+        " CRM's having applied nothing later than that",
+        width=width,
+    )
 
 
-def _files(summary: Summary, load_dir: str) -> list[str]:
+def _files(summary: Summary, load_dir: str, width: int) -> list[str]:
     outcomes, place = summary.outcomes, text.printable(load_dir.rstrip("/"))
     names = ("retry", "resolve", "results")
     retry, resolve, results = (text.printable(command(name, load_dir.rstrip("/"))) for name in names)
@@ -263,12 +275,23 @@ def _files(summary: Summary, load_dir: str) -> list[str]:
         if not summary.complete:
             # Before its end a load may refuse more, and writes the file anew.
             again, or_else = "it may still grow", f"when the load is finished, fix, then: {retry}"
-        lines.append(f"  rejected   {place}/rejected.ndjson   {again}")
-        lines.append(f"             {or_else}")
-        lines.append(f"  reasons    {place}/rejected-reasons.ndjson")
+        lines += _file("rejected", f"{place}/rejected.ndjson", again, width)
+        lines += wrapped(or_else, width=width, first=_BESIDE, rest=_BESIDE)
+        lines += _file("reasons", f"{place}/rejected-reasons.ndjson", "", width)
     if outcomes.duplicate:
-        lines.append(f"  duplicate  field and record of each: {results} --outcome duplicate")
+        lines += _file("duplicate", "", f"field and record of each: {results} --outcome duplicate", width)
     if outcomes.in_doubt:
         how = "go on first; what is left then:" if stopped else "look them up, then:"
-        lines.append(f"  in doubt   {place}/in-doubt.ndjson   {how} {resolve}")
+        lines += _file("in doubt", f"{place}/in-doubt.ndjson", f"{how} {resolve}", width)
     return lines
+
+
+def _file(label: str, path: str, words: str, width: int) -> list[str]:
+    """A file and what to do with it: on one line where there is room, else the words below it."""
+    begin = f"  {label:<{_LABEL_WIDTH}} {path}"
+    line = f"{begin}   {words}" if path and words else begin + words
+    if text.cells(line) <= width or not words:
+        return [line]
+    if not path:
+        return wrapped(words, width=width, first=begin, rest=_BESIDE)
+    return [begin, *wrapped(words, width=width, first=_BESIDE, rest=_BESIDE)]

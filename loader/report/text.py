@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 
 # C0 and C1 controls, DEL, and the marks that reorder or hide what stands on a line.
 _UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
+_IN_ASCII = str.maketrans({"→": "->", "━": "=", "╺": "-", "·": ".", "…": "..."})
 _SCALES = ((1_000_000_000, "G"), (1_000_000, "M"))
 
 
@@ -82,9 +84,36 @@ def rate(per_second: float) -> str:
     return f"{per_second:,.1f} rec/s" if per_second < 10 else f"{per_second:,.0f} rec/s"
 
 
+def cells(text: str) -> int:
+    """How many columns a terminal needs for it: two for a Chinese character, none for a combining accent."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_cells_of, text))
+
+
+def _cells_of(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def in_ascii(text: str) -> str:
+    """For a terminal or a log that takes nothing else: our own marks as signs like them, the rest escaped."""
+    return text.translate(_IN_ASCII).encode("ascii", "backslashreplace").decode("ascii")
+
+
 def cut(text: str, width: int) -> str:
-    """No longer than `width`; an ellipsis stands for what is left out."""
-    return text if len(text) <= width else text[: max(width - 1, 0)] + "…"
+    """No wider than `width` columns; an ellipsis stands for what is left out."""
+    if cells(text) <= width:
+        return text
+    if text.isascii():
+        return text[: max(width - 1, 0)] + "…"
+    taken = 0
+    for end, character in enumerate(text):
+        taken += _cells_of(character)
+        if taken > width - 1:
+            return text[:end] + "…"
+    return text
 
 
 def name_of(path: str) -> str:
@@ -100,10 +129,22 @@ def packed(items: list[str], *, width: int, lines_max: int) -> list[str]:
         if len(lines) == lines_max - 1:
             return [*lines, joined(rest, width=width)]
         taken = 1
-        while taken < len(rest) and len(" · ".join(rest[: taken + 1])) <= width:
+        while taken < len(rest) and cells(" · ".join(rest[: taken + 1])) <= width:
             taken += 1
         lines.append(cut(" · ".join(rest[:taken]), width))
         rest = rest[taken:]
+    return lines
+
+
+def flowed(items: list[str], *, width: int) -> list[str]:
+    """The items with air between them, on as few lines as they need; each line begins with a blank."""
+    lines = [""]
+    for item in items:
+        longer = f"{lines[-1]}   {item}" if lines[-1] else f" {item}"
+        if cells(longer) <= width or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(f" {item}")
     return lines
 
 
@@ -112,6 +153,6 @@ def joined(items: list[str], *, width: int) -> str:
     for shown in range(len(items), 0, -1):
         rest = len(items) - shown
         line = " · ".join(items[:shown] + ([f"{rest} more"] if rest else []))
-        if len(line) <= width:
+        if cells(line) <= width:
             return line
     return cut(items[0], width) if items else ""

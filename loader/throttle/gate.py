@@ -23,6 +23,7 @@ from aiolimiter import AsyncLimiter
 from loader.errors import NotNowError
 from loader.events import (
     CallPushedBack,
+    CreditsCounted,
     CreditsRanOut,
     CreditsReturned,
     GatePaused,
@@ -155,6 +156,7 @@ class Place:
     def credits_left(self, remaining: int) -> None:
         """X-API-CREDITS-REMAINING said so."""
         self._gate._budget.correct(remaining)
+        self._gate._observe(CreditsCounted(remaining))
 
 
 class Gate:

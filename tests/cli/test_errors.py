@@ -22,14 +22,18 @@ from loader.errors import (
 )
 from tests.cli.conftest import ROOT, Run
 
+CHANGED = InputChangedError(
+    "the input changed since this load began",
+    why="leads.ndjson, line 120,401: checksum 9f21c0aa, the checkpoint log says 4be017d2",
+    hint="Nothing was sent. To load the new file: loader load leads.ndjson --module Leads --new",
+)
 
-def test_a_loader_error_is_shown_as_promised(capsys: pytest.CaptureFixture[str]) -> None:
-    error = InputChangedError(
-        "the input changed since this load began",
-        why="leads.ndjson, line 120,401: checksum 9f21c0aa, the checkpoint log says 4be017d2",
-        hint="Nothing was sent. To load the new file: loader load leads.ndjson --module Leads --new",
-    )
-    assert errors.tell(error) == 8
+
+def test_a_loader_error_is_shown_as_promised(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    assert errors.tell(CHANGED) == 8
     assert capsys.readouterr().err == (
         "error: the input changed since this load began\n"
         "  leads.ndjson, line 120,401: checksum 9f21c0aa, the checkpoint log says 4be017d2\n"
@@ -37,14 +41,40 @@ def test_a_loader_error_is_shown_as_promised(capsys: pytest.CaptureFixture[str])
     )
 
 
-@pytest.mark.parametrize("length", range(40, 80))
-def test_a_command_to_copy_stands_on_one_line(length: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_loader_error_on_60_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    errors.tell(CHANGED)
+    assert capsys.readouterr().err == (
+        "error: the input changed since this load began\n"
+        "  leads.ndjson, line 120,401: checksum 9f21c0aa, the\n"
+        "  checkpoint log says 4be017d2\n"
+        "  Nothing was sent. To load the new file:\n"
+        "  loader load leads.ndjson --module Leads --new\n"
+    )
+
+
+@pytest.mark.parametrize("columns", ["60", "80", "100", "200"])
+@pytest.mark.parametrize("length", range(40, 80, 3))
+def test_a_command_to_copy_stands_on_one_line(
+    length: int, columns: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
     load = "/" + "a" * (length - 1)
     errors.tell(UsageError("x", hint=f"Finish it first: loader resume {load}, then loader resolve {load}"))
     said = capsys.readouterr().err.splitlines()
     assert any(f"loader resume {load}," in line for line in said), said
     assert any(f"loader resolve {load}" in line for line in said), said
-    assert max(map(len, said)) <= errors.WIDTH
+    longest = len(f"  loader resolve {load},")
+    assert max(map(len, said)) <= max(int(columns), longest)
+
+
+def test_the_step_to_take_is_said_however_long_the_causes_are(capsys: pytest.CaptureFixture[str]) -> None:
+    errors.tell(DiskError("x", why="\n".join(["cause"] * 100), hint="loader resume leads.load"))
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1] == "  loader resume leads.load"
+    assert len(said) <= 1 + errors.LINES_MAX
 
 
 @pytest.mark.parametrize("length", [30, 60, 90, 200])

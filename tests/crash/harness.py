@@ -86,7 +86,7 @@ def environment(home: Path, extra: Mapping[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("LOADER_", "XDG_"))}
     home.mkdir(exist_ok=True)
     own = {"HOME": str(home), "PYTHONPATH": str(ROOT), "LOADER_STATE_DIR": own_state.fresh()}
-    return {**kept, **own, "NO_COLOR": "1", "COLUMNS": "80", **extra}
+    return {**kept, **own, "NO_COLOR": "1", "COLUMNS": str(SCREEN_COLUMNS), **extra}
 
 
 @contextmanager

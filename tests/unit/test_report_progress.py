@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
+from functools import partial
+
+import pytest
 
 from loader.events import (
     BatchAnswered,
@@ -10,6 +14,7 @@ from loader.events import (
     BatchRefused,
     BatchSent,
     CallPushedBack,
+    CreditsCounted,
     CreditsRanOut,
     CreditsReturned,
     Event,
@@ -28,7 +33,8 @@ from loader.events import (
     WindowIntended,
 )
 from loader.outcomes import ErrorCount, Outcome
-from loader.report import display, progress
+from loader.report import display, progress, text
+from loader.report.live import DRAWS_PER_S, LiveBlock
 from loader.report.progress import Progress
 
 OPENED = LoadOpened("01JD8-7QK2", "Leads", "www.zohoapis.eu", "/data/leads.ndjson", 1_000_000, 0)
@@ -62,7 +68,7 @@ def test_the_live_block() -> None:
     state.look(2.0)
     assert progress.block(state) == [
         "leads.ndjson → Leads @ www.zohoapis.eu                           load 01JD8-7QK2",
-        " 25 % ━━━━━━━╺━━━━━━━━━━━━━━━━━━━━━━   1,502 of ~6,000    ETA 6 s",
+        " 25 % ━━━━━━━━━╺━━━━━━━━━━━━━━━━━━━━━━━━━━━━   1,502 of ~6,000    ETA 6 s",
         " inserted 1,455   duplicate 45   rejected 0   in doubt 0   invalid 2",
         " 750 rec/s   1 of 10 calls   p50 1.09 s  p99 1.09 s   429: 1   sent again: 0",
         " errors  MANDATORY_NOT_FOUND Last_Name 2",
@@ -256,22 +262,130 @@ def test_a_closed_stderr_does_not_stop_a_load() -> None:
     display.say(out, "nobody reads this")
 
 
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
+def live(state: Progress, out: io.StringIO, size: list[int], *, reflows: bool = True) -> LiveBlock:
+    """A block on a terminal whose size, columns and rows, may be changed."""
+    return LiveBlock(
+        state,
+        out,
+        told=partial(display.told, verbose=False),
+        size=lambda: (size[0], size[1]),
+        color=False,
+        reflows=reflows,
+        clock=lambda: 0.0,
+    )
 
 
 def test_a_terminal_gets_the_block_and_whole_lines_above_it() -> None:
-    out = Terminal()
-    from rich.console import Console
-
-    console = Console(file=out, force_terminal=True, width=80, no_color=True)
-    state = Progress(concurrency=10)
-    with display.LiveBlock(state, console, clock=lambda: 0.0) as shown:
+    out = io.StringIO()
+    with live(Progress(concurrency=10), out, [80, 24]) as shown:
         shown(OPENED)
         shown(window(100, offset=10))
-        shown(Warned("[bold]not markup[/bold]"))
-    text = out.getvalue()
-    assert "leads.ndjson → Leads @ www.zohoapis.eu" in text
-    assert "warning: [bold]not markup[/bold]" in text
-    assert text.count("\x1b[?25h") == text.count("\x1b[?25l")
+        shown(Warned("[bold]not markup[/bold] \x1b[2J"))
+        shown.draw()
+        shown(Warned("the last word"))
+    said = out.getvalue()
+    assert "leads.ndjson → Leads @ www.zohoapis.eu" in said
+    assert "warning: [bold]not markup[/bold] \\x1b[2J\n" in said
+    assert said.endswith("\x1b[2K\n\x1b[4Awarning: the last word\n"), "the block is gone"
+    assert "\x1b[?25l" not in said, "the cursor stays visible, whatever ends the loader"
+
+
+@pytest.mark.parametrize(("reflows", "rows"), [(True, 7), (False, 4)])
+def test_a_block_is_wiped_out_whole_after_the_terminal_got_narrower(reflows: bool, rows: int) -> None:
+    out, size = io.StringIO(), [80, 24]
+    shown = live(told(OPENED), out, size, reflows=reflows)
+    shown.draw()
+    assert out.getvalue().count("\n") == 4
+    out.truncate(0)
+    size[0] = 40
+    shown.draw()
+    # The first line, 80 columns wide, has become two, and so have those of the counts and of the pace.
+    wipe = "\x1b[2K\n" * rows
+    assert f"\r\x1b[{rows}A{wipe}\x1b[{rows}A" in out.getvalue()
+
+
+def test_a_block_is_never_taller_than_the_terminal() -> None:
+    out = io.StringIO()
+    live(told(OPENED), out, [80, 3]).draw()
+    assert out.getvalue().splitlines()[0].startswith("leads.ndjson")
+    assert out.getvalue().count("\n") == 2
+
+
+def test_what_is_told_waits_for_the_terminal_and_not_the_load_for_it() -> None:
+    out = io.StringIO()
+    shown = live(told(OPENED), out, [80, 24])
+    for number in range(DRAWS_PER_S):
+        shown(Warned(f"number {number}"))
+    assert out.getvalue() == ""
+    shown.draw()
+    assert out.getvalue().count("warning: number") == DRAWS_PER_S
+
+
+def test_in_ascii_the_block_keeps_its_width_and_says_the_same() -> None:
+    opened = LoadOpened("01JD8-7QK2", "Leads", "h", "/data/Übung.ndjson", 1_000_000, 0)
+    errors = (ErrorCount("INVALID_DATA", "Größe", 1), ErrorCount("INVALID_DATA", "Email", 1))
+    state = told(opened, window(1000, offset=500_000, invalid=2, errors=errors), answered(1, inserted=501))
+    for width in (60, 80, 120, 200):
+        lines = progress.block(state, width=width, ascii_only=True)
+        assert max(map(len, lines)) <= width
+        assert all(map(str.isascii, lines))
+        assert lines[0].startswith("\\xdcbung.ndjson -> Leads @ h ")
+        assert re.match(r" 25 % =+-+   503 of ~2,004$", lines[1])
+        assert "INVALID_DATA Gr\\xf6\\xdfe 1 . INVALID_DATA Email 1" in lines[-1]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_no_figure_is_cut_off_in_a_narrow_block(width: int) -> None:
+    state = told(
+        LoadOpened("01JD8-7QK2", "Leads", "www.zohoapis.eu", "leads.ndjson", 10_000_000, 0),
+        WindowIntended(6_300_000, 1_000, 0, 6_301_000, 6_301_000),
+        *(answered(batch, inserted=1_000_000) for batch in range(6)),
+        CreditsCounted(378_570, 1_000_000),
+    )
+    said = "\n".join(progress.block(state, width=width))
+    for figure in ("inserted 6,000,000", "invalid 1,000", "6,001,000 of ~10.0 M", "sent again: 0"):
+        assert figure in said
+    assert "credits ~621,430 of 1,000,000 today" in said
+    assert "…" not in said
+    assert max(map(len, said.splitlines())) <= width
+
+
+def test_a_foreign_name_takes_the_columns_that_it_needs() -> None:
+    opened = LoadOpened("01JD8-7QK2", "Leads", "www.zohoapis.eu", "/data/東京の見込み客.ndjson", None, 0)
+    for width in (60, 80):
+        head = progress.block(told(opened), width=width)[0]
+        assert text.cells(head) == width
+        assert head.endswith("load 01JD8-7QK2")
+    assert text.cells(text.cut("東京" * 20, 11)) <= 11
+    assert text.cells("e\u0301") == 1
+
+
+def test_credits_are_said_as_far_as_they_are_known() -> None:
+    assert "credits" not in "\n".join(progress.block(told(OPENED)))
+    left = progress.block(told(OPENED, CreditsCounted(4_321)))[-1]
+    assert left.split() == ["credits", "~4,321", "left"]
+    state = told(OPENED, CreditsCounted(378_570, 1_000_000), concurrency=1)
+    state.look(0.0)
+    state.apply(BatchSent(1, 1, 100))
+    state.look(1.0)
+    state.look(3.0)
+    beside = " limited by: concurrency (1)               credits ~621,430 of 1,000,000 today"
+    assert progress.block(state)[-1] == beside
+    state.apply(GatePaused(1.0))
+    assert progress.block(state)[-2:] == [
+        " limited by: server (429): paused, then one probe",
+        " credits ~621,430 of 1,000,000 today",
+    ]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_the_bar_keeps_its_length_as_long_as_the_total_is_the_same(width: int) -> None:
+    lengths = set()
+    for inserted in (0, 9, 1_000, 5_000):
+        state = told(OPENED, window(5_000, offset=1_000_000))
+        state.look(0.0)
+        state.apply(answered(1, inserted=inserted))
+        state.look(2.0)
+        bar = progress.block(state, width=width)[1]
+        lengths.add(sum(map(bar.count, "━╺")))
+    assert len(lengths) == 1

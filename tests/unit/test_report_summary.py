@@ -39,6 +39,22 @@ MIGRATION = tally(
 
 
 def test_the_closing_screen_of_a_migration() -> None:
+    assert report.render(summary_of(MIGRATION), load_dir="leads.ndjson.load", width=100) == [
+        f"{'load 01JD8-7QK2 finished in 3 h 11 m 04 s':<94}exit 3",
+        "  inserted    9,994,120   99.94 %",
+        "  duplicate       4,511    0.05 %",
+        "  rejected        1,369    0.01 %   INVALID_DATA Email 1,084 · MANDATORY_NOT_FOUND 285",
+        "  in doubt            0",
+        "  input      10,000,000   accounts for every line",
+        "  872 rec/s · 100,001 calls · 16 sent again · 12 recovered · 2 resumes · 1.0 M credits",
+        "  rejected   leads.ndjson.load/rejected.ndjson   fix, then: loader load that-file --module Leads",
+        "             or, with the same target, key and options: loader retry leads.ndjson.load",
+        "  reasons    leads.ndjson.load/rejected-reasons.ndjson",
+        "  duplicate  field and record of each: loader results leads.ndjson.load --outcome duplicate",
+    ]
+
+
+def test_the_closing_screen_of_a_migration_on_80_columns() -> None:
     assert report.render(summary_of(MIGRATION), load_dir="leads.ndjson.load") == [
         "load 01JD8-7QK2 finished in 3 h 11 m 04 s                                 exit 3",
         "  inserted    9,994,120   99.94 %",
@@ -49,10 +65,13 @@ def test_the_closing_screen_of_a_migration() -> None:
         "  input      10,000,000   accounts for every line",
         "  872 rec/s · 100,001 calls · 16 sent again · 12 recovered · 2 resumes",
         "  1.0 M credits",
-        "  rejected   leads.ndjson.load/rejected.ndjson   fix, then: loader load that-file --module Leads",
-        "             or, with the same target, key and options: loader retry leads.ndjson.load",
+        "  rejected   leads.ndjson.load/rejected.ndjson",
+        "             fix, then: loader load that-file --module Leads",
+        "             or, with the same target, key and options:",
+        "             loader retry leads.ndjson.load",
         "  reasons    leads.ndjson.load/rejected-reasons.ndjson",
-        "  duplicate  field and record of each: loader results leads.ndjson.load --outcome duplicate",
+        "  duplicate  field and record of each:",
+        "             loader results leads.ndjson.load --outcome duplicate",
     ]
 
 
@@ -65,7 +84,7 @@ def test_the_closing_screen_names_the_report_last() -> None:
 def test_a_load_that_is_not_finished_does_not_ask_for_a_retry_yet() -> None:
     counted = tally(inserted=80, rejected=5, in_doubt=10, pending=5)
     stopped = summary_of(counted, complete=False, stopped_by=ExitCode.NOT_NOW)
-    said = report.render(stopped, load_dir="my leads.load")
+    said = report.render(stopped, load_dir="my leads.load", width=100)
     assert said[-4:] == [
         "  rejected   my leads.load/rejected.ndjson   it may still grow",
         "             when the load is finished, fix, then: loader retry 'my leads.load'",
@@ -74,9 +93,15 @@ def test_a_load_that_is_not_finished_does_not_ask_for_a_retry_yet() -> None:
         " loader resolve 'my leads.load'",
     ]
     counted = tally(inserted=80, rejected=5, in_doubt=10)
-    ended = report.render(summary_of(counted, complete=False), load_dir="leads.load")
+    ended = report.render(summary_of(counted, complete=False), load_dir="leads.load", width=100)
     assert "when the load is finished" in ended[-3]
     assert ended[-1].endswith("look them up, then: loader resolve leads.load")
+
+
+def test_a_kind_of_error_that_fits_nowhere_beside_its_number_stands_below_it() -> None:
+    kinds = (ErrorCount("MANDATORY_NOT_FOUND", "Last_Name", 207),)
+    lines = report.render(summary_of(tally(inserted=1, rejected=207, errors=kinds)), width=60)
+    assert "             MANDATORY_NOT_FOUND Last_Name 207" in lines
 
 
 def test_a_stopped_load_shows_what_is_pending_and_in_doubt() -> None:
@@ -108,8 +133,8 @@ def test_control_characters_of_a_code_do_not_reach_the_screen() -> None:
 
 
 @pytest.mark.parametrize("width", [60, 80, 100])
-def test_figures_keep_to_the_width(width: int) -> None:
-    lines = report.render(summary_of(MIGRATION), width=width)
+def test_the_closing_screen_keeps_to_the_width(width: int) -> None:
+    lines = report.render(summary_of(MIGRATION), load_dir="leads.ndjson.load", width=width)
     assert max(map(len, lines)) <= width
 
 

@@ -13,7 +13,7 @@ from loader.cli.credentials_flag import credentials_flag
 from loader.cli.pace_flags import credit_flags, paced
 from loader.cli.parameters import display_flags
 from loader.cli.running import run_load
-from loader.cli.screen import show
+from loader.cli.screen import say
 from loader.cli.watching import Showing
 from loader.errors import InputChangedError
 
@@ -39,10 +39,10 @@ def retry(load_dir: Path, **flags: Any) -> int:
     found = anyio.run(partial(retrying.retry_of, load_dir))
     if isinstance(found, retrying.NothingLeft):
         if not showing.quiet:
-            show([f"There is nothing to retry: {found.why}."])
+            say(f"There is nothing to retry: {found.why}.")
         return found.exit_code
     if not showing.quiet:
-        show([f"Retry of {found.input}, kept in {found.load_dir}"])
+        say(f"Retry of {found.input}, kept in {found.load_dir}")
     try:
         return run_load(paced(found, flags), showing)
     except InputChangedError as error:

@@ -28,6 +28,7 @@ def status(load_dir: Path | None, *, as_json: bool, report_to: Path | None) -> i
     from loader.directory import is_there  # noqa: PLC0415 - not for --help
     from loader.report.export import IN_DOUBT, REJECTED  # noqa: PLC0415 - as above
     from loader.report.summary import render, to_json  # noqa: PLC0415 - as above
+    from loader.report.wrapping import wrapped  # noqa: PLC0415 - as above
     from loader.reporting import REPORT, require_writable, write_report  # noqa: PLC0415 - as above
     from loader.standing import standing_of  # noqa: PLC0415 - as above
 
@@ -46,11 +47,12 @@ def status(load_dir: Path | None, *, as_json: bool, report_to: Path | None) -> i
         width=width(),
     )
     if not summary.complete:
-        lines[0] = f"load {summary.load_id} " + (
+        stands = (
             _running(standing.process, standing.since)
             if standing.process is not None
             else f"has stopped. To go on: {how_to_go_on(standing.settings)}"
         )
+        lines[:1] = wrapped(f"load {summary.load_id} {stands}", width=width(), first="", rest="  ")
     show(lines)
     if as_json:
         give(to_json(summary))
