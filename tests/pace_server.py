@@ -15,7 +15,7 @@ import anyio
 import msgspec
 
 from loader.errors import NotNowError
-from loader.events import Event, GatePaused, GateReopened
+from loader.events import CreditsCounted, Event, GatePaused, GateReopened
 from loader.throttle.gate import Gate, GateClosedError, GateSettings
 from tests import virtual_time
 
@@ -120,6 +120,9 @@ class RollingBudget:
 
     def give_back(self, credits: int) -> None:
         self.spent.pop()
+
+    def counted(self) -> CreditsCounted | None:
+        return None
 
     def spent_out(self) -> bool:
         return sum(cost for _, cost in self.spent) + COST > self.total

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from loader.events import CreditsCounted
+
 
 class FakeBudget:
     """Credits without a window: so many are left, and those missing are free in `wait_s`."""
@@ -13,6 +15,7 @@ class FakeBudget:
         self.waits = list(wait_s)
         """What the next calls of `take` answer; then what is left decides."""
         self.out = False
+        self.known: CreditsCounted | None = None
         self.corrected: list[int] = []
         self.taken: list[int] = []
         self.given_back: list[int] = []
@@ -33,6 +36,9 @@ class FakeBudget:
 
     def give_back(self, credits: int) -> None:
         self.given_back.append(credits)
+
+    def counted(self) -> CreditsCounted | None:
+        return self.known
 
     def spent_out(self) -> bool:
         return self.out

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 from zlib import crc32
 
+from loader.events import CreditsCounted
 from loader.machine.files import SharedFile, write_at
 from loader.throttle.credits import (
     CALL_CREDITS_MAX,
@@ -159,6 +160,16 @@ class SharedCredits:
             total = self._total
             kept = 0 if total is None else self._keep(total)
             return Standing(self._window.spent(now), total, kept, self._window.coming_back(now))
+
+    def counted(self) -> CreditsCounted | None:
+        """How many are left, and of how many a day where that is known for good."""
+        with self._shared() as now:
+            total = self._total
+            if total is None:
+                return None
+            lasting = self._word is not None or not self._known_until
+            left = max(total - self._window.spent(now), 0)
+            return CreditsCounted(left, total if lasting else None)
 
     def own(self) -> int:
         """Of what was spent in the last 24 hours, the part of loads on this machine."""

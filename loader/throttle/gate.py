@@ -42,6 +42,8 @@ PAUSE_LEAST_S = 0.05
 PAUSE_AT_PUSH_BACK_MAX_S = 5.0
 """The first one after a push-back, which is about a round trip, however long that is."""
 PAUSE_MAX_S = 60.0
+CREDITS_TOLD_S = 2.0
+"""What is left of the credits is told no more often."""
 CREDITS_LOOK_S = 60.0
 """While the load waits for credits, the ledger is looked at this often: another load may give some back."""
 
@@ -70,6 +72,10 @@ class Budget(Protocol):
         `spent_out`: then `take` says how long to wait."""
         ...
 
+    def counted(self) -> CreditsCounted | None:
+        """How many are left now; None: not known."""
+        ...
+
 
 class Places(Protocol):
     """Places in flight, shared by the loads of one organisation on this machine."""
@@ -93,6 +99,9 @@ class NoBudget:
 
     def correct(self, remaining: int) -> None:
         pass
+
+    def counted(self) -> CreditsCounted | None:
+        return None
 
 
 class AllPlaces:
@@ -156,7 +165,7 @@ class Place:
     def credits_left(self, remaining: int) -> None:
         """X-API-CREDITS-REMAINING said so."""
         self._gate._budget.correct(remaining)
-        self._gate._observe(CreditsCounted(remaining))
+        self._gate._tell_credits(remaining)
 
 
 class Gate:
@@ -194,6 +203,7 @@ class Gate:
         self._changed = anyio.Event()
         self._closed = anyio.Event()
         self._in_flight = 0
+        self._credits_due_at = 0.0
         self._held_back = False
         """Whoever stands in the turnstile waits for a place."""
         self._state = _State.OPEN
@@ -283,7 +293,20 @@ class Gate:
             self._state = _State.PROBING
         flight = self._limit.began(self._clock(), in_flight=self._in_flight)
         self._in_flight += 1
+        self._tell_credits()
         return Place(self, flight, credits=credits, epoch=self._epoch, probe=probe)
+
+    def _tell_credits(self, remaining: int | None = None) -> None:
+        """By the budget; else by what the service has just said."""
+        now = self._clock()
+        if now < self._credits_due_at:
+            return
+        counted = self._budget.counted()
+        if counted is None and remaining is not None:
+            counted = CreditsCounted(remaining)
+        if counted is not None:
+            self._credits_due_at = now + CREDITS_TOLD_S
+            self._observe(counted)
 
     def _wake(self) -> None:
         self._changed.set()

@@ -99,7 +99,7 @@ def test_a_path_is_not_broken_and_words_of_a_server_are(
     said = capsys.readouterr().err.splitlines()
     assert any(path in line for line in said)
     assert f"  mv {path} {path}.other" in said
-    assert max(len(line) for line in said if "w" * 40 in line) <= errors.WIDTH
+    assert max(len(line) for line in said if "w" * 40 in line) <= 80
 
 
 @pytest.mark.parametrize(

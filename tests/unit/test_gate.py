@@ -10,6 +10,7 @@ import pytest
 from loader.errors import NotNowError
 from loader.events import (
     CallPushedBack,
+    CreditsCounted,
     CreditsRanOut,
     CreditsReturned,
     Event,
@@ -20,7 +21,7 @@ from loader.events import (
     PlacesShared,
     ServiceUnreachable,
 )
-from loader.throttle.gate import Gate, GateClosedError, GateSettings
+from loader.throttle.gate import CREDITS_TOLD_S, Gate, GateClosedError, GateSettings
 from tests import virtual_time
 from tests.throttle_fakes import FakeBudget, FakePlaces
 
@@ -457,6 +458,26 @@ def test_what_the_server_says_is_left_reaches_the_budget() -> None:
             place.credits_left(4321)
             place.passed()
         assert budget.corrected == [4321]
+
+    virtual_time.run(main)
+
+
+def test_what_is_left_is_told_now_and_then_by_the_budget_or_else_by_the_server() -> None:
+    async def main() -> None:
+        events: list[Event] = []
+        budget = FakeBudget()
+        gate = make_gate(events, budget=budget)
+        for left in (4321, 4311):
+            async with gate.admit(10) as place:
+                place.credits_left(left)
+                place.passed()
+        assert events == [CreditsCounted(4321)]
+        await anyio.sleep(CREDITS_TOLD_S)
+        budget.known = CreditsCounted(4_000, 50_000)
+        async with gate.admit(10) as place:
+            place.credits_left(3_990)
+            place.passed()
+        assert events == [CreditsCounted(4321), CreditsCounted(4_000, 50_000)]
 
     virtual_time.run(main)
 

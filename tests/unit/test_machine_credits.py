@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loader.events import CreditsCounted
 from loader.machine.credits import SharedCredits
 from loader.machine.files import lock, open_private
 from loader.wire.limits import CREDITS_WINDOW_S
@@ -62,6 +63,16 @@ def test_two_loads_spend_from_one_budget(machine: Machine) -> None:
     assert other.take(100) == 0.0
     assert one.own() == 100
     assert machine.warned == []
+
+
+def test_what_is_left_is_told_of_a_day_where_the_day_is_known_for_good(machine: Machine) -> None:
+    unknown = machine.load()
+    assert unknown.counted() is None
+    unknown.take(10)
+    unknown.correct(90)
+    assert unknown.counted() == CreditsCounted(90)
+    known = machine.load(word=1_000)
+    assert known.counted() == CreditsCounted(990, 1_000)
 
 
 def test_what_is_spent_is_on_disk_before_the_call_leaves(machine: Machine) -> None:

@@ -84,7 +84,7 @@ def test_the_closing_screen_names_the_report_last() -> None:
 def test_a_load_that_is_not_finished_does_not_ask_for_a_retry_yet() -> None:
     counted = tally(inserted=80, rejected=5, in_doubt=10, pending=5)
     stopped = summary_of(counted, complete=False, stopped_by=ExitCode.NOT_NOW)
-    said = report.render(stopped, load_dir="my leads.load", width=100)
+    said = report.render(stopped, load_dir="my leads.load", width=120)
     assert said[-4:] == [
         "  rejected   my leads.load/rejected.ndjson   it may still grow",
         "             when the load is finished, fix, then: loader retry 'my leads.load'",
@@ -93,7 +93,7 @@ def test_a_load_that_is_not_finished_does_not_ask_for_a_retry_yet() -> None:
         " loader resolve 'my leads.load'",
     ]
     counted = tally(inserted=80, rejected=5, in_doubt=10)
-    ended = report.render(summary_of(counted, complete=False), load_dir="leads.load", width=100)
+    ended = report.render(summary_of(counted, complete=False), load_dir="leads.load", width=120)
     assert "when the load is finished" in ended[-3]
     assert ended[-1].endswith("look them up, then: loader resolve leads.load")
 
