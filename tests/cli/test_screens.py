@@ -145,7 +145,8 @@ def test_a_load_on_a_terminal(place: Place, columns: int) -> None:
 @pytest.mark.parametrize("kind", [Reflowing, Cutting])
 def test_a_resize_in_the_middle_leaves_a_clean_screen(place: Place, kind: type[pyte.Screen]) -> None:
     term = "linux" if kind is Cutting else "xterm-256color"
-    with place.watch(environ={"TERM": term}, columns=120, kind=kind) as terminal:
+    # Ten seconds at least, of which the pictures that are waited for take two.
+    with place.watch("--rate", "2", environ={"TERM": term}, columns=120, kind=kind) as terminal:
         terminal.frame(BAR)
         for columns in (70, 200, 60):
             terminal.resize(columns=columns)
@@ -207,7 +208,7 @@ def test_an_ascii_locale_gets_ascii(place: Place, environ: Mapping[str, str]) ->
 
 
 def test_sigterm_leaves_a_terminal_to_type_in(place: Place) -> None:
-    with place.watch() as terminal:
+    with place.watch("--rate", "1") as terminal:
         terminal.frame(BAR)
         terminal.process.send_signal(signal.SIGTERM)
         assert terminal.ended() == 143
@@ -222,7 +223,7 @@ def test_sigterm_leaves_a_terminal_to_type_in(place: Place) -> None:
 
 
 def test_kill_leaves_a_terminal_to_type_in_and_status_says_what_to_type(place: Place) -> None:
-    with place.watch() as terminal:
+    with place.watch("--rate", "1") as terminal:
         terminal.frame(BAR)
         with place.watch(command="status", columns=60) as asked:
             assert asked.ended() == 0
