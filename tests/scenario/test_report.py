@@ -127,6 +127,15 @@ def test_the_closing_screen_and_status_name_the_report(desk: Desk) -> None:
         assert f"report     {desk.load_dir / 'report.html'}" in said
 
 
+def test_a_finished_load_whose_report_is_gone_writes_it_again_and_sends_nothing(desk: Desk) -> None:
+    report = desk.load_dir / "report.html"
+    before, calls = ReadPage(report.read_text()).figures, desk.crm.database.calls
+    report.unlink()
+    desk.resume().ended(3)
+    assert ReadPage(report.read_text()).figures == before
+    assert desk.crm.database.calls == calls
+
+
 def test_status_writes_the_report_of_a_load_that_was_killed(desk: Desk, tmp_path: Path) -> None:
     log = (desk.load_dir / "checkpoint.log").read_bytes()
     killed = tmp_path / "killed.load"
