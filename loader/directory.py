@@ -241,7 +241,7 @@ def recorded_settings(load_dir: Path) -> LoadSettings:
     """
     path = log_path(load_dir)
     head: Head | None = None
-    with _readable(path):
+    with readable(path):
         if path.is_file():
             head = next((entry for _, entry in scan.scan(path) if isinstance(entry, Head)), None)
     if head is None:
@@ -266,7 +266,7 @@ def no_load(load_dir: Path) -> UsageError:
     path = log_path(load_dir)
     return UsageError(
         f"there is no load in {load_dir}",
-        why=f"{path} {'holds no load' if path.exists() else 'does not exist'}",
+        why=f"{path} {'holds no load' if is_there(path) else 'does not exist'}",
         hint="To begin one: loader load FILE --module NAME",
     )
 
@@ -279,20 +279,20 @@ def fold_quietly(load_dir: Path) -> Ledger:
         DiskError: it cannot be read.
     """
     path = log_path(load_dir)
-    with _readable(path):
+    with readable(path):
         return scan.fold(path)
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Turns what the disk says about reading a log into an error that says what was read."""
+def readable(path: Path, *, what: str = "the checkpoint log") -> Iterator[None]:
+    """Turns what the disk says about reading a log, or `what` else it is, into an error that says so."""
     try:
         yield
     except FileNotFoundError:
         raise
     except OSError as error:
         raise DiskError(
-            f"the checkpoint log {path} cannot be read",
+            f"{what} {path} cannot be read",
             why=error.strerror or str(error),
             hint=f"{remedy(error, 'Look after the disk and its permissions')}, then run the same command"
             " again",

@@ -145,9 +145,13 @@ def _held(path: Path) -> Iterator[ReadAt]:
                 why="" if holder is None else f"Process {holder}",
                 hint="Wait until it has ended, or stop it; a loader that was killed holds nothing",
             ) from None
-        yield lambda offset, size: read_fully(descriptor, offset, size)
+        except OSError as error:
+            raise _refused(path, error) from error
+        with _disk(path):
+            yield lambda offset, size: read_fully(descriptor, offset, size)
     finally:
-        _FILES.close(descriptor)
+        with suppress(OSError):  # it was only read
+            _FILES.close(descriptor)
 
 
 def _no_load(path: Path) -> UsageError:
@@ -217,7 +221,8 @@ def _write(path: Path, entries: Iterable[Entry]) -> None:
             mended.unlink()
         raise
     finally:
-        _FILES.close(descriptor)
+        with suppress(OSError):  # it was only read
+            _FILES.close(descriptor)
 
 
 def _append(descriptor: int, data: bytearray, end: int) -> int:
@@ -260,7 +265,8 @@ def _copy(path: Path, kept: Path) -> None:
     try:
         _FILES.sync(descriptor)
     finally:
-        _FILES.close(descriptor)
+        with suppress(OSError):  # it was only read
+            _FILES.close(descriptor)
     begun.replace(kept)
 
 

@@ -15,7 +15,7 @@ import msgspec
 from loader import recall
 from loader.aftermath import is_mended, stored_summary, summary_of
 from loader.checkpoint.ledger import Ledger
-from loader.directory import fold_quietly, log_path, recorded_settings
+from loader.directory import fold_quietly, log_path, readable, recorded_settings
 from loader.errors import ExitCode, InputChangedError, UsageError, command
 from loader.report.export import REJECTED
 from loader.report.text import plural
@@ -41,7 +41,13 @@ async def retry_of(load_dir: Path) -> LoadSettings | NothingLeft:
     Raises:
         UsageError: the load is not finished, or its rejected records are not there, or in another load.
         InputChangedError: a file that a retry has loaded was changed since.
+        DiskError: the disk does not let it be found out.
     """
+    with readable(load_dir, what="the load directory"):
+        return await _retry_of(load_dir)
+
+
+async def _retry_of(load_dir: Path) -> LoadSettings | NothingLeft:
     first = _first_of(load_dir)
     retries = _retries_in(first)
     for place in (first, *retries):

@@ -76,7 +76,8 @@ class InputStream:
         """Closes what `open_input` opened; stdin stays open."""
         if self._owned:
             self._owned = False
-            os.close(self._fd)
+            with contextlib.suppress(OSError):  # it was only read
+                os.close(self._fd)
 
     @property
     def seekable(self) -> bool:
@@ -216,6 +217,9 @@ async def open_input(
     try:
         _require_lines(stream, fd)
         await stream.sniff()
+    except OSError as error:
+        stream.close()
+        _refuse(name, error)
     except BaseException:
         stream.close()
         raise

@@ -167,6 +167,13 @@ class Stage:
         strike = Strike(traces, self._paths(), aim, fault)
         return self.loaders.run(self.desk, command or self.command(), strike=strike), strike
 
+    def strike_input(self, aim: Aim | None) -> tuple[Finished, Strike]:
+        traces = self.desk.directory / "input-traces"
+        shutil.rmtree(traces, ignore_errors=True)
+        traces.mkdir()
+        strike = Strike(traces, [self.desk.input], aim, Fault.EIO)
+        return self.loaders.run(self.desk, self.command(), strike=strike), strike
+
     def _paths(self) -> list[Path]:
         directory = self.desk.load_dir
         sides = [f"checkpoint.log.side-{number}" for number in (1, 2, 3)]
@@ -298,8 +305,8 @@ def fault_at_each_call(stage: Stage, group: str, fault: Fault) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("looks", ["status", "results"])
-def test_a_disk_that_fails_under_a_command_that_only_looks_is_named(
+@pytest.mark.parametrize("looks", ["status", "results", "resolve", "repair", "retry"])
+def test_a_disk_that_fails_under_a_command_that_finds_nothing_to_do_is_named(
     stage_of: Callable[[str], Stage], looks: str
 ) -> None:
     stage = stage_of("load")
@@ -309,7 +316,7 @@ def test_a_disk_that_fails_under_a_command_that_only_looks_is_named(
     report = ["--report", str(stage.desk.load_dir.parent / "again.html")] if looks == "status" else []
     command = [looks, load_dir, *report]
     finished, strike = stage.strike(None, Fault.EIO, command=command)
-    finished.ended(0)
+    finished.ended(2 if looks == "retry" else 0)
     aims = strike.read(stage.loaders.last)
     assert aims
     met = 0
@@ -321,6 +328,22 @@ def test_a_disk_that_fails_under_a_command_that_only_looks_is_named(
             says_what_to_do(finished)
     shares.count("faults at system calls", met)
     assert met >= len(set(aims)) - SLACK
+
+
+@pytest.mark.timeout(300)
+def test_a_disk_that_fails_under_the_input_is_named_and_loses_nothing(
+    stage_of: Callable[[str], Stage],
+) -> None:
+    stage = stage_of("load")
+    _, strike = stage.strike_input(None)
+    aims = sorted(set(strike.read(stage.loaders.last)))
+    assert {aim.call for aim in aims} >= {"openat", "read", "close"}
+    for number, aim in enumerate(aims):
+        stage.reset()
+        finished, strike = stage.strike_input(aim)
+        finished.ended(0, 2, 9)
+        shares.count("faults at system calls", strace.refused_in(strike.traces))
+        check_the_rest(stage, number)
 
 
 @pytest.mark.timeout(300)

@@ -135,6 +135,34 @@ def test_a_push_back_pauses_everybody_and_then_lets_one_probe_go_first() -> None
     virtual_time.run(main)
 
 
+def test_while_a_probe_is_out_nobody_follows_it_though_there_are_places() -> None:
+    async def main() -> None:
+        gate = make_gate(concurrency=6)
+        begun: list[float] = []
+        limits: list[int] = []
+
+        async def noted() -> None:
+            async with gate.admit() as place:
+                begun.append(anyio.current_time())
+                limits.append(gate.limit)
+                await anyio.sleep(1)
+                place.passed()
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(5):
+                tasks.start_soon(call, gate, 1.1)
+            await anyio.sleep(0.1)
+            tasks.start_soon(refused_after, gate, 0.9)
+            await anyio.sleep(0.1)
+            for _ in range(3):
+                tasks.start_soon(noted)
+        probe, *others = begun
+        assert limits[0] == 3, "it is not for want of places that the others wait"
+        assert all(at >= probe + 1 for at in others), "nobody follows before the probe has passed"
+
+    virtual_time.run(main)
+
+
 def test_the_pause_that_the_server_asks_for_is_kept() -> None:
     async def main() -> None:
         gate = make_gate()

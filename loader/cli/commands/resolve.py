@@ -95,12 +95,13 @@ def _nothing_in_doubt(settings: LoadSettings) -> Summary | None:
     Raises:
         DiskError: the log cannot be read or believed.
     """
-    from loader.directory import log_path  # noqa: PLC0415 - not for --help
+    from loader.directory import log_path, readable  # noqa: PLC0415 - not for --help
     from loader.standing import standing_of  # noqa: PLC0415 - as above
 
     path = log_path(settings.load_dir)
-    if any(path.parent.glob(f"{path.name}.side-*")):
-        return None  # what a failed disk left is not read yet
+    with readable(path.parent, what="the load directory"):
+        if any(path.parent.glob(f"{path.name}.side-*")):
+            return None  # what a failed disk left is not read yet
     standing = standing_of(settings.load_dir)
     certain = standing.process is None and not standing.summary.outcomes.in_doubt
     return standing.summary if certain else None
