@@ -417,7 +417,8 @@ WRONG_VERSIONS = (
         "a failed sync is tried again",
         "checkpoint/log.py",
         '            self._poison("a sync failed", error)',
-        "            await anyio.sleep(0)",
+        "            await anyio.to_thread.run_sync(self._filesystem.sync_data, self._descriptor)\n"
+        "            self._synced = max(self._synced, covered)",
         LOG,
     ),
     WrongVersion(
