@@ -381,6 +381,12 @@ _ROWS: Final = (
         ForCall.IN_DOUBT,
         "The line is longer than the loader reads: a newline may be missing. Split it, then load it again.",
     ),
+    _row(
+        "STAMP_TAKEN",
+        ForRecord.REJECTED,
+        ForCall.IN_DOUBT,
+        "The record has a value of its own in the field of --stamp: take it out, or stamp another field.",
+    ),
 )
 
 CODES: Final[Mapping[str, CodeFacts]] = MappingProxyType({row.code: row for row in _ROWS})
