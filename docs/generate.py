@@ -5,6 +5,7 @@ With --check nothing is written, and the exit code says whether a page is stale.
 
 from __future__ import annotations
 
+import ast
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -12,8 +13,12 @@ from pathlib import Path
 
 import click
 
+import loader.events
+from loader.adapters.singer import NAME as TARGET_NAME
+from loader.adapters.singer import command as target
 from loader.cli.known_settings import Setting, known
-from loader.cli.main import COMMANDS, loader
+from loader.cli.main import COMMANDS
+from loader.cli.main import loader as program
 from loader.wire.codes import CODES, CodeFacts, ForCall, ForRecord
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -22,16 +27,18 @@ NOTE = "<!-- Made by docs/generate.py; change the code, not this page. -->"
 
 def command_page() -> str:
     """Every command with its arguments and flags."""
-    context = click.Context(loader, info_name="loader", terminal_width=100, max_content_width=100)
+    context = click.Context(program, info_name="loader", terminal_width=100, max_content_width=100)
     parts = ["# Commands", NOTE, "Every command tells the same with `--help`."]
     for name in COMMANDS:
-        command = loader.get_command(context, name)
+        command = program.get_command(context, name)
         assert command is not None
         parts += [f"## loader {name}", COMMANDS[name], *_help(command, name, context)]
+    parts += [f"## {TARGET_NAME}", "A target for Singer taps: [adapters](../guide/adapters.md#singer)."]
+    parts += _help(target, TARGET_NAME, None)
     return "\n\n".join(parts) + "\n"
 
 
-def _help(command: click.Command, name: str, parent: click.Context) -> Iterator[str]:
+def _help(command: click.Command, name: str, parent: click.Context | None) -> Iterator[str]:
     """The help of a command; of a group, that of each command in it."""
     inner = click.Context(command, info_name=name, parent=parent, terminal_width=100, max_content_width=100)
     if isinstance(command, click.Group):
@@ -43,6 +50,94 @@ def _help(command: click.Command, name: str, parent: click.Context) -> Iterator[
     formatter = inner.make_formatter()
     click.Command.format_help(command, inner, formatter)
     yield f"```text\n{formatter.getvalue().rstrip()}\n```"
+
+
+_ABOUT_FLAGS = (
+    "Every flag once, whatever command has it. What is a setting too may also stand in the environment and in"
+    " `loader.toml`. Every command has `--help`; `loader --version` prints the version."
+)
+
+
+def flags_page() -> str:
+    """Every flag, by its name."""
+    found: dict[str, list[tuple[str, click.Option]]] = {}
+    for place, option in (*_options(program, "loader", None), *_options(target, TARGET_NAME, None)):
+        found.setdefault(_flag(option), []).append((place, option))
+    parts = [_flag_section(flag, found[flag]) for flag in sorted(found, key=str.casefold)]
+    return "\n\n".join(["# Flags", NOTE, textwrap.fill(_ABOUT_FLAGS, 118), *parts]) + "\n"
+
+
+def _options(
+    command: click.Command, path: str, parent: click.Context | None
+) -> Iterator[tuple[str, click.Option]]:
+    """The flags of a command and of all commands below it, each with the words that lead to it."""
+    context = click.Context(command, info_name=path, parent=parent)
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and not parameter.hidden:
+            yield path, parameter
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from _options(below, f"{path} {name}", context)
+
+
+def _flag(option: click.Option) -> str:
+    """Its long name."""
+    return max(option.opts, key=len)
+
+
+def _flag_section(flag: str, places: list[tuple[str, click.Option]]) -> str:
+    """What a flag does; where commands differ in that, what it does in each."""
+    by_help: dict[str, list[str]] = {}
+    for place, option in places:
+        by_help.setdefault((option.help or "").strip(), []).append(f"`{place}`")
+    others = {name for _, option in places for name in (*option.opts, *option.secondary_opts)}
+    setting = next((setting for setting in known().values() if flag in setting.option.opts), None)
+    lines = [f"## {flag}"]
+    lines += [f"{', '.join(commands)}: {words}" for words, commands in by_help.items()]
+    if others - {flag}:
+        lines.append(f"Also: `{'`, `'.join(sorted(others - {flag}))}`")
+    if setting is not None:
+        commands = ", ".join(f"`{name}`" for name in setting.commands)
+        lines.append(f"A setting of {commands}: [{setting.key}](configuration.md#{setting.key})")
+    return "\n\n".join(lines)
+
+
+_ABOUT_EVENTS = (
+    "What happens during a load, told to whoever listens: the screen, the report, metrics, log lines, spans,"
+    " and what a Python program hands over as `observe=` ([from Python](../guide/python.md)). An observer is"
+    " called on the event loop with one of these values; it returns at once and does not raise. Events are"
+    " in `loader.events`. A later version may add events and fields; none loses its meaning.",
+    "With `--log-format json` an event is named as here, in small letters with `_` between the words:"
+    " [log lines](metrics.md#log-lines).",
+)
+
+
+def events_page() -> str:
+    """Every event with its fields, of their own docstrings."""
+    source = Path(loader.events.__file__).read_text()
+    events = [
+        node
+        for node in ast.parse(source).body
+        if isinstance(node, ast.ClassDef) and any(ast.unparse(base) == "Event" for base in node.bases)
+    ]
+    paragraphs = (textwrap.fill(paragraph, 118) for paragraph in _ABOUT_EVENTS)
+    return "\n\n".join(["# Events", NOTE, *paragraphs, *map(_event, events)]) + "\n"
+
+
+def _event(node: ast.ClassDef) -> str:
+    """The words below a field are its own."""
+    rows: list[str] = []
+    for part in node.body:
+        if isinstance(part, ast.AnnAssign):
+            kind = ast.unparse(part.annotation).replace("|", "or")
+            rows.append(f"| `{ast.unparse(part.target)}` | {kind} | |")
+        elif isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant) and rows:
+            words = " ".join(str(part.value.value).split())
+            rows[-1] = f"{rows[-1].removesuffix('|')}{words} |"
+    body = f"## {node.name}\n\n{ast.get_docstring(node)}"
+    return body + ("\n\n| field | type | |\n|---|---|---|\n" + "\n".join(rows) if rows else "")
 
 
 _ABOUT_SETTINGS = (
@@ -137,6 +232,8 @@ def main() -> int:
         ("commands.md", command_page()),
         ("api-codes.md", codes_page()),
         ("configuration.md", settings_page()),
+        ("flags.md", flags_page()),
+        ("events.md", events_page()),
     ):
         path = REFERENCE / name
         if path.exists() and path.read_text() == page:

@@ -277,7 +277,15 @@ def _state(path: Path | None) -> bytes | None:
 
 
 @click.command(name=NAME, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--config", "-c", "config_path", type=click.Path(path_type=Path), required=True, metavar="FILE")
+@click.option(
+    "--config",
+    "-c",
+    "config_path",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="Which stream goes into which module, and where the CRM is.",
+)
 @click.option(
     "--state",
     "state_path",
