@@ -74,10 +74,7 @@ class OpenSegment:
         return bool(self._state)
 
     def add(self, stream: str, record: bytes) -> None:
-        file = self._files.get(stream)
-        if file is None:
-            file = self._files[stream] = _file(self.directory, len(self._files) + 1).open("xb")
-        file.write(record + b"\n")
+        self._file_of(stream).write(record + b"\n")
         self.records += 1
         self.uncovered += 1
 
@@ -86,6 +83,17 @@ class OpenSegment:
         self._covered_bytes = {stream: file.tell() for stream, file in self._files.items()}
         self._state = state
         self.uncovered = 0
+
+    def hand_over(self, rest: OpenSegment) -> None:
+        """What came after the last STATE is copied into `rest`, which is empty; `seal` drops it here."""
+        for stream, file in self._files.items():
+            covered = self._covered_bytes.get(stream, 0)
+            if file.tell() > covered:
+                file.flush()
+                with Path(file.name).open("rb") as received:
+                    received.seek(covered)
+                    shutil.copyfileobj(received, rest._file_of(stream))
+        rest.records = rest.uncovered = self.uncovered
 
     def seal(self) -> Segment:
         """The records up to the last STATE, durable when this returns; those behind it are dropped."""
@@ -109,6 +117,12 @@ class OpenSegment:
         for file in self._files.values():
             file.close()
 
+    def _file_of(self, stream: str) -> BinaryIO:
+        file = self._files.get(stream)
+        if file is None:
+            file = self._files[stream] = _file(self.directory, len(self._files) + 1).open("xb")
+        return file
+
 
 class Segments:
     """The folder of them, for one target at a time."""
@@ -116,7 +130,7 @@ class Segments:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.acknowledged = Acknowledged()
-        self._open: OpenSegment | None = None
+        self._open: list[OpenSegment] = []
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -135,8 +149,8 @@ class Segments:
                 try:
                     yield
                 finally:
-                    if self._open is not None:
-                        self._open.close()
+                    for segment in self._open:
+                        segment.close()
         except OSError as error:
             raise DiskError(
                 f"cannot keep records in {self._folder}",
@@ -153,11 +167,19 @@ class Segments:
         return Segment(number, path.parent, msgspec.json.decode(path.read_bytes(), type=Seal))
 
     def begin(self) -> OpenSegment:
-        number = self.acknowledged.segment + 1
-        directory = self._directory(number)
-        directory.mkdir(mode=0o700)
-        self._open = OpenSegment(number, directory)
-        return self._open
+        segment = self._make(self.acknowledged.segment + 1)
+        self._open = [segment]
+        return segment
+
+    def split(self, segment: OpenSegment) -> tuple[Segment, OpenSegment]:
+        """`segment` sealed with its last STATE, and the next one, open, with the records that came after it.
+
+        The next one may be sealed when the first is acknowledged, and not before: `unfinished` looks for one.
+        """
+        rest = self._make(segment.number + 1)
+        self._open = [segment, rest]
+        segment.hand_over(rest)
+        return segment.seal(), rest
 
     def acknowledge(self, segment: Segment) -> None:
         """Its records are settled and its STATE is written. A STATE of null changes none."""
@@ -166,6 +188,11 @@ class Segments:
             state = self.acknowledged.state
         self.acknowledged = Acknowledged(segment.number, state)
         _write(self._folder / ACKNOWLEDGED, msgspec.json.encode(self.acknowledged))
+
+    def _make(self, number: int) -> OpenSegment:
+        directory = self._directory(number)
+        directory.mkdir(mode=0o700)
+        return OpenSegment(number, directory)
 
     def _directory(self, number: int) -> Path:
         return self._folder / f"{_PREFIX}{number:06}"
@@ -183,9 +210,10 @@ class Segments:
         path = self._folder / ACKNOWLEDGED
         if path.exists():
             self.acknowledged = msgspec.json.decode(path.read_bytes(), type=Acknowledged)
-        unsealed = self._directory(self.acknowledged.segment + 1)
-        if unsealed.exists() and not (unsealed / SEAL).exists():
-            shutil.rmtree(unsealed)  # nothing of it was sent
+        for further in (1, 2):  # the second by `split`
+            unsealed = self._directory(self.acknowledged.segment + further)
+            if unsealed.exists() and not (unsealed / SEAL).exists():
+                shutil.rmtree(unsealed)  # nothing of it was sent
 
 
 def _file(directory: Path, number: int) -> Path:

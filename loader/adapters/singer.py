@@ -30,6 +30,7 @@ _NO_STATE: Final = b"null"
 _AGAIN: Final = (
     "This run took nothing: its tap began at an older STATE. Start the tap from the one just written."
 )
+_ANEW: Final = 'To begin anew on purpose, and send every record again: another folder for "load_dirs".'
 
 
 class Stream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,7 +57,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     segment_records: int = 100_000
     """The first STATE after so many records has them loaded."""
     without_state: bool = False
-    """The tap gives no STATE: its records are loaded when its output ends, however it ended."""
+    """Records with no STATE behind them are loaded too, when the tap's output ends, however it ended."""
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -92,7 +93,7 @@ class Target:
         state = bytes(self._segments.acknowledged.state)
         if tap_began_at is not None and state != _NO_STATE and not _same(tap_began_at, state):
             self._give(state)
-            _say(f"the last STATE that was written did not come to the tap. {_AGAIN}")
+            _say(f"the last STATE that was written did not come to the tap. {_AGAIN} {_ANEW}")
             return ExitCode.NOT_NOW
         return None
 
@@ -122,6 +123,11 @@ class Target:
 
     def _end(self, segment: OpenSegment) -> int:
         if segment.uncovered and self._config.without_state:
+            if segment.has_state:  # a STATE that the tap did give is never replaced by none
+                covered, segment = self._segments.split(segment)
+                code = self._finish(covered)
+                if code not in _SETTLED:
+                    return code
             segment.cover(_NO_STATE)
         uncovered = segment.uncovered
         if segment.has_state:

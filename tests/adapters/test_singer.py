@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from loader.adapters.segments import Segments
+from loader.adapters.segments import SEAL, OpenSegment, Segment, Segments
 from loader.adapters.singer import Config, Stream, Target, UncoveredError, run
 from loader.errors import ExitCode, LockedError, UsageError
 from tests import canary
@@ -59,6 +59,37 @@ def people(first: int, last: int) -> Iterator[bytes]:
     yield b'{"type":"SCHEMA","stream":"people","schema":{},"key_properties":["Email"]}'
     yield from map(person, range(first + 1, last + 1))
     yield state(last)
+
+
+def visit(number: int) -> bytes:
+    return f'{{"type":"RECORD","stream":"visits","record":{{"Last_Name":"Visit {number}"}}}}'.encode()
+
+
+def mixed(tmp_path: Path, crm: Crm) -> Config:
+    """For a tap that gives a STATE for its people and none for its visits; nothing is unique."""
+    streams = {"people": Stream("Contacts"), "visits": Stream("Contacts")}
+    return config(tmp_path, crm, streams=streams, without_state=True)
+
+
+def names(crm: Crm) -> list[str]:
+    return sorted(
+        json.loads(bytes(raw))["Last_Name"] for (raw,) in crm.database.ask("SELECT raw FROM records")
+    )
+
+
+def split(segments: Segments) -> tuple[Segment, OpenSegment]:
+    """A STATE, and a visit behind it."""
+    received = segments.begin()
+    received.cover(b'{"people":3}')
+    received.add("visits", b'{"Last_Name":"Visit 1"}')
+    return segments.split(received)
+
+
+class Cut(io.BytesIO):
+    """Whoever reads the STATE; the process ends before it is known whether it arrived."""
+
+    def flush(self) -> None:
+        raise KeyboardInterrupt
 
 
 def take(config: Config, lines: Iterable[bytes], began_at: bytes | None = None) -> tuple[int, list[Any]]:
@@ -118,10 +149,67 @@ def test_records_without_a_state_behind_them_are_not_sent(tmp_path: Path, crm: C
     assert crm.database.rows == 8
 
 
-def test_a_state_that_got_lost_is_written_again_and_nothing_is_taken(tmp_path: Path, crm: Crm) -> None:
+def test_a_state_stays_when_records_without_one_come_after_it(tmp_path: Path, crm: Crm) -> None:
+    made = mixed(tmp_path, crm)
+    assert take(made, [visit(1), *people(0, 3), visit(2), person(4)]) == (0, [{"people": 3}])
+    assert names(crm) == ["Person 1", "Person 2", "Person 3", "Person 4", "Visit 1", "Visit 2"]
+    assert take(made, people(0, 3), began_at=b"null") == (ExitCode.NOT_NOW, [{"people": 3}])
+    assert take(made, [*people(4, 5), visit(3)], began_at=b'{"people":3}') == (0, [{"people": 5}])
+    assert len(names(crm)) == 8
+
+
+def test_a_state_without_a_record_of_its_own_is_written_before_those_behind_it_are_loaded(
+    tmp_path: Path, crm: Crm
+) -> None:
+    assert take(mixed(tmp_path, crm), [state(0), visit(1), person(1)]) == (0, [{"people": 0}])
+    assert names(crm) == ["Person 1", "Visit 1"]
+
+
+def test_records_behind_a_state_that_was_not_written_are_left_to_the_tap(tmp_path: Path, crm: Crm) -> None:
+    made = mixed(tmp_path, crm)
+    segments = Segments(Path(made.load_dirs))
+    with segments.held(), pytest.raises(KeyboardInterrupt):
+        Target(made, segments, Cut()).take([*people(0, 3), visit(1)])
+    assert names(crm) == ["Person 1", "Person 2", "Person 3"]
+    assert take(made, [*people(0, 3), visit(1)]) == (ExitCode.NOT_NOW, [{"people": 3}])
+    assert take(made, [*people(3, 4), visit(1)]) == (0, [{"people": 4}])
+    assert names(crm) == ["Person 1", "Person 2", "Person 3", "Person 4", "Visit 1"]
+
+
+def test_records_behind_a_state_are_finished_by_the_next_run_once_they_are_sealed(
+    tmp_path: Path, crm: Crm
+) -> None:
+    made = mixed(tmp_path, crm)
+    segments = Segments(Path(made.load_dirs))
+    with segments.held():
+        covered, rest = split(segments)
+        segments.acknowledge(covered)
+        rest.cover(b"null")
+        rest.seal()
+    assert take(made, [visit(1)]) == (0, [])
+    assert names(crm) == ["Visit 1"]
+    assert take(made, [], began_at=b"null") == (ExitCode.NOT_NOW, [{"people": 3}])
+
+
+def test_a_split_that_a_crash_cut_off_before_the_seal_leaves_nothing(tmp_path: Path, crm: Crm) -> None:
+    made = mixed(tmp_path, crm)
+    segments = Segments(Path(made.load_dirs))
+    with segments.held():
+        covered, _ = split(segments)
+        (covered.directory / SEAL).unlink()
+    assert take(made, [*people(0, 1), visit(2)]) == (0, [{"people": 1}])
+    assert names(crm) == ["Person 1", "Visit 2"]
+
+
+def test_a_state_that_got_lost_is_written_again_and_nothing_is_taken(
+    tmp_path: Path, crm: Crm, capfd: pytest.CaptureFixture[str]
+) -> None:
     made = config(tmp_path, crm, streams={"people": Stream("Contacts")})
     assert take(made, people(0, 3), began_at=b"null") == (0, [{"people": 3}])
     assert take(made, people(0, 3), began_at=b"null") == (ExitCode.NOT_NOW, [{"people": 3}])
+    assert 'To begin anew on purpose, and send every record again: another folder for "load_dirs"' in (
+        capfd.readouterr().err
+    )
     assert take(made, people(3, 5), began_at=b'{ "people": 3 }') == (0, [{"people": 5}])
     assert crm.database.rows == 5
 
@@ -130,10 +218,11 @@ def test_no_state_goes_beyond_a_record_in_doubt(tmp_path: Path, monkeypatch: pyt
     with sandbox(tmp_path, "--fault", "drop-after-apply=1") as crm:
         for name, value in crm.credentials.items():
             monkeypatch.setenv(name, value)
-        made = config(tmp_path, crm, streams={"people": Stream("Leads")})
-        assert take(made, people(0, 3)) == (ExitCode.IN_DOUBT, [])
+        made = config(tmp_path, crm, streams={"people": Stream("Leads")}, without_state=True)
+        assert take(made, [*people(0, 3), person(4)]) == (ExitCode.IN_DOUBT, [])
         assert take(made, people(0, 3)) == (ExitCode.IN_DOUBT, [])
         assert crm.database.insert_calls == 1
+    assert [each.name for each in Path(made.load_dirs).glob("segment-*")] == ["segment-000001"]
     (load_dir,) = Path(made.load_dirs).glob("segment-*/*.load")
     resolve = [sys.executable, "-m", "loader", "resolve", str(load_dir), "--as", "applied"]
     surroundings = environment(tmp_path / "home", {})
@@ -178,10 +267,6 @@ def test_a_target_that_is_stopped_is_finished_by_the_next_one(
 
 
 def test_a_state_of_which_nobody_knows_whether_it_arrived_is_written_again(tmp_path: Path, crm: Crm) -> None:
-    class Cut(io.BytesIO):
-        def flush(self) -> None:
-            raise KeyboardInterrupt
-
     made = config(tmp_path, crm, streams={"people": Stream("Contacts")})
     segments = Segments(Path(made.load_dirs))
     with segments.held(), pytest.raises(KeyboardInterrupt):
