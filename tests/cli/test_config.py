@@ -80,6 +80,28 @@ def test_secrets_are_never_shown(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 @pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        (f"https://user:{CANARY}@crm.example", "https://(secret)@crm.example"),
+        (f"https://{CANARY}@crm.example:8443", "https://(secret)@crm.example:8443"),
+        (f"https://user:/{CANARY}@{CANARY}@crm.example", "https://(secret)@crm.example"),
+        (f"user:{CANARY}@crm.example", "(secret)@crm.example"),
+        ("https://crm.example:8443", "https://crm.example:8443"),
+    ],
+)
+def test_a_password_in_an_address_is_not_shown(
+    run: Run, monkeypatch: pytest.MonkeyPatch, address: str, told: str
+) -> None:
+    monkeypatch.setenv("LOADER_API_DOMAIN", address)
+    Path("loader.toml").write_text(f'accounts-url = "{address}"\n')
+    for arguments in (("--origin",), ("--json",), ()):
+        ran = run("config", "show", *arguments)
+        assert ran.code == 0
+        assert "canary" not in ran.out + ran.err
+        assert ran.out.count(f'"{told}"') == 2
+
+
+@pytest.mark.parametrize(
     ("name", "meant"),
     [
         ("LOADER_CONCURENCY", "LOADER_CONCURRENCY"),

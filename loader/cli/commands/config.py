@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import click
 from click.core import ParameterSource
@@ -17,6 +18,12 @@ from loader.cli.help import Command
 from loader.cli.screen import give, give_text, show
 from loader.credentials import ENVIRONMENT, NAMES
 from loader.keyring_store import entry_of
+
+
+ADDRESS: Final = "URL"
+"""The metavar of settings that are addresses."""
+_USERINFO: Final = re.compile(r"^((?:[^/@]*:)?//)?.*@", re.DOTALL)
+"""What goes before the last @ of an address, which a load refuses: a name, and perhaps a password."""
 
 
 @click.group(no_args_is_help=False, short_help="Settings: what they are and where they come from.")
@@ -52,7 +59,8 @@ def show_settings(*, origin: bool, as_json: bool) -> int:
     """Prints every setting as `loader.toml` would have it; what is not set, as a comment.
 
     A flag goes before the environment, the environment before ./loader.toml, that before the user's file, and
-    that before the default. Of credentials it only says whether they are set. Goes to stdout.
+    that before the default. Of credentials it only says whether they are set, and a password in an address
+    is not shown. Goes to stdout.
     """
     from loader.cli.known_settings import known  # noqa: PLC0415 - it imports every command
 
@@ -106,6 +114,8 @@ def _values(written: Mapping[str, Written]) -> Iterator[Value]:
         elif source is ParameterSource.DEFAULT_MAP:
             one = written[name]
             value, origin, where, line = one.value, "file", str(one.path), one.line
+        if option.metavar == ADDRESS and isinstance(value, str):
+            value = _USERINFO.sub(r"\1(secret)@", value)
         yield Value(
             setting.key, value, origin, where, line, setting.variable, setting.commands, setting.told_default
         )
