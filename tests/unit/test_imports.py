@@ -5,6 +5,8 @@ from __future__ import annotations
 import pkgutil
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +19,9 @@ MODULES = sorted(
     for module in pkgutil.walk_packages(loader.__path__, "loader.")
     if not module.name.endswith("__main__") and module.name not in WITH_AN_EXTRA
 )
+
+STAGES = {name.split(".")[1] for name in (*MODULES, *WITH_AN_EXTRA, "loader.__main__") if "." in name}
+"""The modules and packages directly below `loader`."""
 
 
 def import_alone(statement: str) -> subprocess.CompletedProcess[str]:
@@ -38,3 +43,18 @@ def test_each_module_imports_alone(name: str) -> None:
 def test_the_command_line_starts_without_the_http_library() -> None:
     done = import_alone("import loader.cli.main, sys; assert 'aiohttp' not in sys.modules")
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("contract", "named", "others"),
+    [
+        ("The sandbox shares", "forbidden_modules", {"sandbox", "schema", "wire", "errors", "__main__"}),
+        ("aiohttp stays", "source_modules", {"client", "sandbox"}),
+    ],
+)
+def test_a_contract_names_all_that_it_does_not_leave_out(contract: str, named: str, others: set[str]) -> None:
+    """A list that somebody forgot to lengthen forbids nothing."""
+    settings = tomllib.loads((Path(loader.__file__).parents[1] / "pyproject.toml").read_text())
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    (found,) = [one for one in contracts if one["name"].startswith(contract)]
+    assert {name.removeprefix("loader.") for name in found[named]} == STAGES - others
