@@ -18,7 +18,7 @@ from typing import Final
 from urllib.parse import quote
 
 from loader.machine.credits import SharedCredits
-from loader.machine.files import open_private
+from loader.machine.files import make_folder, open_private
 from loader.machine.grants import SharedGrants
 from loader.machine.places import SharedPlaces
 
@@ -42,7 +42,7 @@ class SharedState:
         """`host`: of the API, with its port. `credentials`: the secret that tells one account from another;
         a hash of it names a folder, and it goes nowhere else.
         """
-        self._folder = folder
+        self._folder = folder = _usable(folder, warn)
         self._host = host
         identity = _hash(f"{host}\0{credentials}")
         self._own = None if folder is None else folder / "credentials" / identity
@@ -103,7 +103,9 @@ def default_folder(environment: Mapping[str, str]) -> Path:
     if said := environment.get("LOADER_STATE_DIR", ""):
         return Path(said)
     configured = environment.get("XDG_STATE_HOME", "")
-    home = Path(configured) if configured else Path(environment.get("HOME") or "/") / ".local" / "state"
+    # The base directory specification has a relative path count as none: loads would share by where they start.
+    absolute = configured.startswith("/")
+    home = Path(configured) if absolute else Path(environment.get("HOME") or "/") / ".local" / "state"
     return home / "crm-bulk-loader"
 
 
@@ -111,6 +113,24 @@ def folder_name(host: str, organisation: str) -> str:
     """A name that no host and no organisation can make a path of."""
     name = f"{quote(host, safe='')}+{quote(organisation, safe='')}"
     return name if len(name) <= NAME_MAX else _hash(name)
+
+
+def _usable(folder: Path | None, warn: Callable[[str], None]) -> Path | None:
+    """The folder; None, and one warning for all that would be in it, where nothing can be kept there."""
+    if folder is None:
+        return None
+    try:
+        make_folder(folder)
+        reason = "" if os.access(folder, os.W_OK | os.X_OK) else "it cannot be written"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    if not reason:
+        return folder
+    warn(
+        f"what the loads of this machine share cannot be kept in {folder} ({reason}): this load counts its own"
+        " alone, and takes all places that --concurrency allows"
+    )
+    return None
 
 
 def _hash(text: str) -> str:

@@ -175,6 +175,21 @@ def test_an_organisation_that_cannot_be_read_back_is_not_believed(tmp_path: Path
     assert len(list((tmp_path / "organisations").iterdir())) == 1
 
 
+def test_a_place_that_cannot_be_written_is_told_once_and_everything_is_counted_alone(tmp_path: Path) -> None:
+    (tmp_path / "occupied").write_text("a file")
+    warned: list[str] = []
+    state = SharedState(tmp_path / "occupied", host="h", credentials="x", warn=warned.append)
+    state.join_known()
+    assert state.credits.take(10) == 0.0
+    state.join("1", total=20)
+    assert (state.credits.take(10), state.credits.take(1) > 0) == (0.0, True)
+    assert state.places.share(10, wants=True) == 10
+    assert state.grants is None, "a load without them counts its own"
+    state.close()
+    (warning,) = warned
+    assert "occupied (Not a directory): this load counts its own alone" in warning
+
+
 def test_no_name_leaves_its_folder() -> None:
     names = [
         folder_name(host, organisation)
@@ -191,5 +206,6 @@ def test_no_name_leaves_its_folder() -> None:
 def test_where_the_state_is_kept() -> None:
     assert default_folder({"HOME": "/h"}) == Path("/h/.local/state/crm-bulk-loader")
     assert default_folder({"HOME": "/h", "XDG_STATE_HOME": "/s"}) == Path("/s/crm-bulk-loader")
+    assert default_folder({"HOME": "/h", "XDG_STATE_HOME": "s"}) == Path("/h/.local/state/crm-bulk-loader")
     assert default_folder({"HOME": "/h", "LOADER_STATE_DIR": "/own"}) == Path("/own")
     assert default_folder({}) == Path("/.local/state/crm-bulk-loader")
