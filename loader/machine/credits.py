@@ -19,6 +19,7 @@ from zlib import crc32
 from loader.events import CreditsCounted
 from loader.machine.files import SharedFile, write_at
 from loader.throttle.credits import (
+    AHEAD_MINUTES,
     CALL_CREDITS_MAX,
     MINUTE_S,
     WINDOW_MINUTES,
@@ -39,13 +40,13 @@ _SLOT: Final = struct.Struct("<qqqQ")
 _MAGIC: Final = b"credits1"
 _FIRST: Final = 64
 SLOTS: Final = 1536
-"""More than the minutes of a day: no two that count share a slot."""
+"""More than the minutes of a day and those ahead of it: no two that count share a slot."""
 _EMPTY: Final = _HEAD.pack(_MAGIC, 0, -1, 0.0).ljust(_FIRST + SLOTS * _SLOT.size, b"\0")
 _COUNTS: Final = struct.Struct("<qqq")
 _CHECK: Final = struct.Struct("<Q")
 _NOTHING: Final = b"\0" * _SLOT.size
 
-assert SLOTS > WINDOW_MINUTES + 1
+assert SLOTS > WINDOW_MINUTES + AHEAD_MINUTES
 
 
 class _DamagedError(Exception):

@@ -103,7 +103,7 @@ def default_folder(environment: Mapping[str, str]) -> Path:
     if said := environment.get("LOADER_STATE_DIR", ""):
         return Path(said)
     configured = environment.get("XDG_STATE_HOME", "")
-    # The base directory specification has a relative path count as none: loads would share by where they start.
+    # The base directory specification has a relative path count as none: else each directory had its own state.
     absolute = configured.startswith("/")
     home = Path(configured) if absolute else Path(environment.get("HOME") or "/") / ".local" / "state"
     return home / "crm-bulk-loader"
@@ -127,8 +127,8 @@ def _usable(folder: Path | None, warn: Callable[[str], None]) -> Path | None:
     if not reason:
         return folder
     warn(
-        f"what the loads of this machine share cannot be kept in {folder} ({reason}): this load counts its own"
-        " alone, and takes all places that --concurrency allows"
+        f"what the loads of this machine share cannot be kept in {folder} ({reason}): this load counts its"
+        " own alone, and takes all places that --concurrency allows"
     )
     return None
 

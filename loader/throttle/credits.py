@@ -20,6 +20,12 @@ WINDOW_MINUTES: Final = CREDITS_WINDOW_S // MINUTE_S
 CALL_CREDITS_MAX: Final = credits_for(RECORDS_PER_CALL_MAX)
 """What the dearest call costs."""
 
+AHEAD_MINUTES: Final = 90
+"""A clock that is set back leaves minutes that are still to come. More than the hour that a mistaken time zone
+makes; and few, for they come back only when the clock has passed them by a day, and where the minutes are kept
+there is room for a day and these.
+"""
+
 UNDER_WAY_MINUTES: Final = 2
 """Calls that began so many minutes ago may still be on their way: the service has not counted them yet."""
 
@@ -178,8 +184,8 @@ def minute_of(now: float) -> int:
 
 
 def counts(minute: int, present: int) -> bool:
-    """Whether what was spent in that minute still counts; one a day ahead of the clock is no minute."""
-    return present - WINDOW_MINUTES <= minute <= present + WINDOW_MINUTES
+    """Whether what was spent in that minute still counts; one far ahead of the clock is no minute."""
+    return present - WINDOW_MINUTES <= minute <= present + AHEAD_MINUTES
 
 
 def wait_s(window: Window, credits: int, *, usable: int | None, now: float) -> float:
@@ -196,4 +202,4 @@ def wait_s(window: Window, credits: int, *, usable: int | None, now: float) -> f
     if credits > usable:
         return float(CREDITS_WINDOW_S + MINUTE_S)
     # Not zero, however late the clock: that would mean that they are spent.
-    return max(window.free_again_at(missing, now) - now, 0.001)
+    return min(max(window.free_again_at(missing, now) - now, 0.001), float(CREDITS_WINDOW_S + MINUTE_S))

@@ -31,6 +31,7 @@ def spent(*at: tuple[float, int]) -> Window:
         (59.0, DAY + MINUTE_S - 1, 10),
         (59.0, DAY + MINUTE_S, 0),
         (0.0, -3600.0, 10),  # the clock was set back
+        (0.0, -2 * 3600.0, 0),  # a clock that was far ahead: it would count for the day after next
         (0.0, -2 * DAY, 0),  # that is no time at which anything was spent
     ],
 )
@@ -47,6 +48,7 @@ def test_a_minute_counts_until_all_of_it_is_a_day_old(spent_at: float, after: fl
         ([(-600, 5), (-60, 90)], 10, 100, DAY - 540),
         ([(-600, 5), (-60, 91)], 10, 100, DAY),
         ([(-60, 91)], 10, None, 0.0),
+        ([(3600, 91)], 10, 100, DAY + MINUTE_S),  # the clock was set back: never more than a day at a time
         ([], 10, 9, DAY + MINUTE_S),
         ([], 10, -5, DAY + MINUTE_S),
     ],

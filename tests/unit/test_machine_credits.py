@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loader.events import CreditsCounted
-from loader.machine.credits import SharedCredits
+from loader.machine.credits import SLOTS, SharedCredits
 from loader.machine.files import lock, open_private
+from loader.throttle.credits import counts, minute_of
 from loader.wire.limits import CREDITS_WINDOW_S
 
 NOW = 1_800_000_000.0
@@ -112,6 +113,23 @@ def test_what_is_kept_is_left_to_other_programs(machine: Machine) -> None:
     assert (standing.total, standing.kept, standing.spent, standing.usable) == (100, 20, 80, 80)
     assert machine.load(total=100).take(11) == 0.0
     assert one.spent_out()
+
+
+def test_no_two_minutes_that_count_share_a_slot() -> None:
+    present = minute_of(NOW)
+    counting = [minute for minute in range(present - 4000, present + 4000) if counts(minute, present)]
+    assert len({minute % SLOTS for minute in counting}) == len(counting) > CREDITS_WINDOW_S / 60
+
+
+def test_a_clock_that_was_hours_ahead_leaves_nothing_that_counts(machine: Machine) -> None:
+    machine.now += 20 * 3600
+    ahead = machine.load(total=100)
+    assert ahead.take(100) == 0.0
+    machine.now = NOW
+    assert (ahead.own(), machine.load().own()) == (0, 0)
+    assert ahead.take(100) == 0.0
+    assert machine.load().take(1) == DAY + 60
+    assert machine.warned == []
 
 
 def test_the_services_word_corrects_the_count_for_all(machine: Machine) -> None:

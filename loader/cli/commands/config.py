@@ -19,7 +19,6 @@ from loader.cli.screen import give, give_text, show
 from loader.credentials import ENVIRONMENT, NAMES
 from loader.keyring_store import entry_of
 
-
 ADDRESS: Final = "URL"
 """The metavar of settings that are addresses."""
 _USERINFO: Final = re.compile(r"^((?:[^/@]*:)?//)?.*@", re.DOTALL)
