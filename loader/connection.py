@@ -76,6 +76,7 @@ async def connect(
         settings.state_dir,
         host=host,
         credentials=credentials.refresh_token or credentials.access_token,
+        lasting=bool(credentials.refresh_token),
         daily_credits=settings.daily_credits,
         keep=settings.keep_credits.of,
         warn=lambda text: observe(Warned(text)),

@@ -1,7 +1,7 @@
 """What the loads of one organisation share on this machine: where it is, and the parts that share it.
 
     STATE/credits+places of one organisation:  organisations/HOST+ORGANISATION/{credits,places/N}
-    STATE/tokens of one set of credentials:    credentials/HASH/{grants,turn,organisation}
+    STATE/tokens of one refresh token:         credentials/HASH/{grants,turn,organisation}
 
 Folders are 0700, files 0600. Nothing in them is a secret, and no load needs any of it to be right.
 """
@@ -35,17 +35,19 @@ class SharedState:
         *,
         host: str,
         credentials: str,
+        lasting: bool = True,
         daily_credits: int | None = None,
         keep: Callable[[int], int] = lambda _total: 0,
         warn: Callable[[str], None],
     ) -> None:
         """`host`: of the API, with its port. `credentials`: the secret that tells one account from another;
-        a hash of it names a folder, and it goes nowhere else.
+        a hash of it names a folder, and it goes nowhere else. `lasting`: it is the same for the next load;
+        an access token is another one every hour, and would leave a folder each time that nobody opens again.
         """
         self._folder = folder = _usable(folder, warn)
         self._host = host
         identity = _hash(f"{host}\0{credentials}")
-        self._own = None if folder is None else folder / "credentials" / identity
+        self._own = folder / "credentials" / identity if folder is not None and lasting else None
         self._fallback = f"unknown-{identity}"
         self.credits = SharedCredits(total=daily_credits, keep=keep, warn=warn)
         self.places = SharedPlaces(warn=warn)
@@ -103,7 +105,7 @@ def default_folder(environment: Mapping[str, str]) -> Path:
     if said := environment.get("LOADER_STATE_DIR", ""):
         return Path(said)
     configured = environment.get("XDG_STATE_HOME", "")
-    # The base directory specification has a relative path count as none: else each directory had its own state.
+    # The base directory specification has a relative path count as none; each directory would have a state.
     absolute = configured.startswith("/")
     home = Path(configured) if absolute else Path(environment.get("HOME") or "/") / ".local" / "state"
     return home / "crm-bulk-loader"

@@ -21,9 +21,9 @@ CALL_CREDITS_MAX: Final = credits_for(RECORDS_PER_CALL_MAX)
 """What the dearest call costs."""
 
 AHEAD_MINUTES: Final = 90
-"""A clock that is set back leaves minutes that are still to come. More than the hour that a mistaken time zone
-makes; and few, for they come back only when the clock has passed them by a day, and where the minutes are kept
-there is room for a day and these.
+"""A clock that is set back leaves minutes that are still to come. These are more than the hour of a mistaken
+time zone; and few, for they come back only when the clock has passed them by a day, and where the minutes are
+kept there is room for a day and these.
 """
 
 UNDER_WAY_MINUTES: Final = 2

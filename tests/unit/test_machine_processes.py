@@ -175,6 +175,19 @@ def test_an_organisation_that_cannot_be_read_back_is_not_believed(tmp_path: Path
     assert len(list((tmp_path / "organisations").iterdir())) == 1
 
 
+def test_an_access_token_leaves_no_folder_of_its_own(tmp_path: Path) -> None:
+    for token in ("of this hour", "of the next"):
+        state = SharedState(tmp_path, host="h", credentials=token, lasting=False, warn=no_warning)
+        state.join_known()
+        state.join("1", total=100)
+        assert state.credits.take(10) == 0.0
+        assert state.grants is None
+        state.close()
+    assert state.credits.own() == 20
+    assert [path.name for path in tmp_path.iterdir()] == ["organisations"]
+    assert len(list((tmp_path / "organisations").iterdir())) == 1
+
+
 def test_a_place_that_cannot_be_written_is_told_once_and_everything_is_counted_alone(tmp_path: Path) -> None:
     (tmp_path / "occupied").write_text("a file")
     warned: list[str] = []
