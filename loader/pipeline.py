@@ -78,6 +78,8 @@ class Pipeline:
 
     def abandon(self) -> None:
         """Stop at once: what is in flight stays in doubt."""
+        # Else a window that is being written, which is not cut short, would be followed by another.
+        self.stopping = True
         self._scope.cancel()
 
     async def _fill(self, first: Iterable[Attempt], windows: AsyncIterator[Window]) -> None:
