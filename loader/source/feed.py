@@ -6,9 +6,12 @@ program that fails has not ended its records: `InputStream` raises then, and the
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import os
 from collections.abc import AsyncIterable, Iterable, Mapping
 from decimal import Decimal
+from enum import Enum
 
 import anyio
 import orjson
@@ -73,15 +76,23 @@ class Feed:
         except LoaderError as error:
             self.error = FeedError(f"record {number:,} cannot be loaded", why=error.what, hint=error.hint)
         except Exception as error:  # whatever the program raises, the load stops in order
-            self.error = FeedError(
-                f"the records ended with an error after {number:,} of them",
-                why=f"{type(error).__name__}: {error}",
-                hint="Load the same records again: the load goes on where it stopped.",
-            )
-            self.error.__cause__ = error
+            self._fail(number, error)
+        except anyio.get_cancelled_exc_class() as error:
+            # Of a task or future of the program's own, unless it is the load that ends.
+            if anyio.current_effective_deadline() == -math.inf:
+                raise
+            self._fail(number, error)
         finally:
             self._ended = True
             self._wake()
+
+    def _fail(self, number: int, error: BaseException) -> None:
+        self.error = FeedError(
+            f"the records ended with an error after {number:,} of them",
+            why=f"{type(error).__name__}: {error}".removesuffix(": "),
+            hint="Load the same records again: the load goes on where it stopped.",
+        )
+        self.error.__cause__ = error
 
     async def _put(self, line: bytes) -> bool:
         """Whether more is wanted, as soon as there is room for it."""
@@ -125,14 +136,15 @@ def line_of(record: Record) -> bytes:
     """
     if isinstance(record, Mapping):
         try:
-            return orjson.dumps(
+            line = orjson.dumps(
                 dict(record), default=_plain, option=orjson.OPT_OMIT_MICROSECONDS | orjson.OPT_APPEND_NEWLINE
             )
         except TypeError as error:
-            raise UsageError(
-                f"it cannot be written as JSON: {error}",
-                hint="A record's values are texts, numbers, dates, lists, mappings, True, False or None.",
-            ) from None
+            raise _not_json(str(error)) from None
+        # orjson writes a number that is none as null: the record would be inserted without it.
+        if b"null" in line and _has_non_finite(record):
+            raise _not_json("it holds a number that is NaN or infinite")
+        return line
     if not isinstance(record, (bytes, str)):
         raise UsageError(
             f"it is of type {type(record).__name__}", hint="A record is a mapping, or a line of JSON."
@@ -147,6 +159,13 @@ def line_of(record: Record) -> bytes:
     return raw + b"\n"
 
 
+def _not_json(why: str) -> UsageError:
+    return UsageError(
+        f"it cannot be written as JSON: {why}",
+        hint="A record's values are texts, numbers, dates, lists, mappings, True, False or None.",
+    )
+
+
 def _plain(value: object) -> object:
     if isinstance(value, Decimal) and value.is_finite():
         return orjson.Fragment(format(value, "f"))
@@ -155,3 +174,18 @@ def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"{type(value).__name__} is not JSON serializable")
+
+
+def _has_non_finite(value: object) -> bool:
+    """Whether a float in it, at whatever depth, is NaN or infinite."""
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    if isinstance(value, Enum):
+        return _has_non_finite(value.value)
+    if isinstance(value, Mapping):
+        return any(map(_has_non_finite, value.values()))
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return any(map(_has_non_finite, value))
+    if dataclasses.is_dataclass(value):
+        return any(_has_non_finite(getattr(value, field.name)) for field in dataclasses.fields(value))
+    return False

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import datetime
+import enum
+import math
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from decimal import Decimal
@@ -14,6 +18,17 @@ import pytest
 from loader.errors import UsageError
 from loader.source.feed import AHEAD_BYTES, Feed, Records, line_of
 from loader.source.streams import open_input
+
+
+class Rate(enum.Enum):
+    UNKNOWN = math.nan
+
+
+@dataclasses.dataclass
+class Point:
+    x: float
+    y: float
+
 
 LINES = [
     ({"Last_Name": "Daly"}, b'{"Last_Name":"Daly"}\n'),
@@ -27,6 +42,8 @@ LINES = [
     ({"On": datetime.date(2027, 3, 1)}, b'{"On":"2027-03-01"}\n'),
     ({"Tags": {"b", "a"}}, b'{"Tags":["a","b"]}\n'),
     ({"Owner": MappingProxyType({"id": "1"})}, b'{"Owner":{"id":"1"}}\n'),
+    ({"a": None, "b": [1.5, "null"]}, b'{"a":null,"b":[1.5,"null"]}\n'),
+    ({"Point": Point(1.0, 2.5), "a": None}, b'{"Point":{"x":1.0,"y":2.5},"a":null}\n'),
     (b'{"a": 1}', b'{"a": 1}\n'),
     (b'{"a": 1}\n', b'{"a": 1}\n'),
     ('{"a": "\u2028ö"}', '{"a": "\u2028ö"}\n'.encode()),
@@ -35,6 +52,13 @@ LINES = [
 NO_RECORDS = [
     ({"a": object()}, "JSON"),
     ({"a": Decimal("NaN")}, "JSON"),
+    ({"a": math.nan}, "NaN or infinite"),
+    ({"a": None, "b": -math.inf}, "NaN or infinite"),
+    ({"a": [{"b": (1.5, math.inf)}]}, "NaN or infinite"),
+    ({"a": {math.nan}}, "NaN or infinite"),
+    ({"a": MappingProxyType({"b": math.nan})}, "NaN or infinite"),
+    ({"a": Rate.UNKNOWN}, "NaN or infinite"),
+    ({"a": Point(1.0, math.nan)}, "NaN or infinite"),
     ({"a": 2**70}, "JSON"),
     ({1: "a"}, "JSON"),
     ({"a": "\ud800"}, "JSON"),
@@ -76,6 +100,40 @@ async def test_all_records_come_in_their_order() -> None:
     count = 3 * AHEAD_BYTES // 10
     content, feed = await read(b"%09d" % number for number in range(count))
     assert content == b"".join(b"%09d\n" % number for number in range(count))
+    assert feed.error is None
+
+
+async def test_a_cancellation_of_the_program_s_own_ends_its_records_with_an_error() -> None:
+    async def rows() -> AsyncIterator[bytes]:
+        yield b"first"
+        looked_up = asyncio.ensure_future(anyio.sleep(60))
+        looked_up.cancel()
+        await looked_up
+
+    feed = Feed(rows())
+    with anyio.fail_after(30), os.fdopen(feed.fd, "rb") as reading:
+        await feed.run()
+        assert reading.read() == b"first\n"
+    assert feed.error is not None
+    assert feed.error.what == "the records ended with an error after 1 of them"
+    assert feed.error.why == "CancelledError"
+    assert "Load the same records again" in feed.error.hint
+
+
+async def test_the_end_of_the_load_is_no_error_of_the_records() -> None:
+    begun = anyio.Event()
+
+    async def rows() -> AsyncIterator[bytes]:
+        begun.set()
+        await anyio.sleep_forever()
+        yield b"never"
+
+    feed = Feed(rows())
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(feed.run)
+        await begun.wait()
+        tasks.cancel_scope.cancel()
+    feed.close()
     assert feed.error is None
 
 
