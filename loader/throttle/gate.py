@@ -202,6 +202,8 @@ class Gate:
         self._turnstile = anyio.Lock()
         self._changed = anyio.Event()
         self._closed = anyio.Event()
+        self._rate_wait = anyio.CancelScope()
+        """Whoever stands in the turnstile waits in it for the rate."""
         self._in_flight = 0
         self._credits_due_at = 0.0
         self._held_back = False
@@ -229,6 +231,7 @@ class Gate:
     def close(self) -> None:
         """Let no further call begin, from this moment on."""
         self._closed.set()
+        self._rate_wait.cancel()
         self._wake()
 
     async def rest(self, seconds: float) -> None:
@@ -278,7 +281,8 @@ class Gate:
                 await self._changed.wait()
             elif self._rate is not None and not due:
                 # The gate may close or pause meanwhile, so everything is looked at again.
-                await self._rate.acquire()
+                with anyio.CancelScope() as self._rate_wait:
+                    await self._rate.acquire()
                 due = True
             elif (wait_s := self._budget.take(credits)) > 0:
                 await self._wait_for_credits(credits, wait_s, first=not waited)

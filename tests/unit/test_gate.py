@@ -304,6 +304,28 @@ def test_a_closed_gate_refuses_those_that_wait_and_those_that_come() -> None:
     virtual_time.run(main)
 
 
+def test_who_waits_for_the_rate_is_told_at_once_that_the_gate_closes() -> None:
+    async def main() -> None:
+        gate = make_gate(rate=0.01)
+        await call(gate)
+        refused: list[float] = []
+
+        async def wait() -> None:
+            with pytest.raises(GateClosedError):
+                async with gate.admit():
+                    raise AssertionError("admitted")
+            refused.append(anyio.current_time())
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait)
+            tasks.start_soon(wait)
+            await anyio.sleep(5)
+            gate.close()
+        assert refused == pytest.approx([6, 6], abs=0.1), "not at 100 s, when the rate allows a call"
+
+    virtual_time.run(main)
+
+
 def test_who_waits_for_the_rate_when_a_pause_begins_waits_out_the_pause_too() -> None:
     async def main() -> None:
         gate = make_gate(rate=0.1)
