@@ -163,6 +163,14 @@ class TokenRefreshed(Event, frozen=True, gc=False):
     """A new access token was obtained; one refresh served all callers."""
 
 
+class TokenAwaited(Event, frozen=True, gc=False):
+    """An access token may not be asked for yet; the load waits for its turn until `--patience` ends."""
+
+    host: str
+    reason: str
+    gives_up_in_s: float
+
+
 class ServiceUnreachable(Event, frozen=True, gc=False):
     """The service does not answer; the load waits until it does or `--patience` ends."""
 

@@ -17,7 +17,7 @@ import msgspec
 
 from loader.client.masking import masked
 from loader.errors import CredentialsError, NotNowError
-from loader.events import Observer, ServiceUnreachable, TokenRefreshed
+from loader.events import Observer, ServiceUnreachable, TokenAwaited, TokenRefreshed
 from loader.throttle.grants import OwnGrants
 from loader.wire.limits import TOKENS_MAX, TOKENS_WINDOW_S
 from loader.wire.messages import Fault, HttpReply, HttpRequest, Reply
@@ -34,6 +34,9 @@ DELAY_MAX_S: Final = 30.0
 
 TURN_POLL_S: Final = 0.1
 """How often a process looks whether another one has done with its refresh."""
+
+TURN_TOLD_S: Final = 2.0
+"""So long another one's refresh may take before it is told: most take less."""
 
 _NO_GRANT: Final = frozenset(
     {Fault.UNREACHABLE, Fault.CERTIFICATE, Fault.CONNECT_TIMEOUT, Fault.NOT_HANDED_OVER}
@@ -230,8 +233,9 @@ class Tokens:
             left_s = gives_up_at - self._clock()
             if wait_s > left_s:
                 self._give_up(reason)
+            self._observe(TokenAwaited(self._host, reason, left_s))
             # A moment more: a clock that rounds down must not bring us back too early.
-            await self._wait(wait_s + 0.001, reason, left_s)
+            await self._sleep(wait_s + 0.001)
 
     async def _request(self) -> tuple[Reply, Answer]:
         counted = False
@@ -255,11 +259,11 @@ class Tokens:
     async def _turn(self, gives_up_at: float) -> AsyncIterator[None]:
         """One request at a time, whichever load makes it; beyond patience nobody is waited for."""
         mine = self._grants.try_turn()
-        if not mine and (left_s := gives_up_at - self._clock()) > 0:
-            self._observe(
-                ServiceUnreachable(self._host, "another load is asking for an access token", left_s)
-            )
+        told_at = self._clock() + TURN_TOLD_S
         while not mine and (left_s := gives_up_at - self._clock()) > 0:
+            if self._clock() >= told_at:
+                self._observe(TokenAwaited(self._host, "another load is asking for one", left_s))
+                told_at = gives_up_at
             await self._sleep(min(TURN_POLL_S, left_s))
             mine = self._grants.try_turn()
         try:

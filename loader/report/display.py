@@ -27,6 +27,7 @@ from loader.events import (
     PlacesShared,
     RecordsHeld,
     ServiceUnreachable,
+    TokenAwaited,
     TokenRefreshed,
     Warned,
 )
@@ -48,6 +49,12 @@ def told(event: Event, *, verbose: bool) -> str:
         case ServiceUnreachable():
             host, reason = text.printable(event.host), text.printable(event.reason)
             return f"{host} is out of reach ({reason}); giving up in {text.time_left(event.gives_up_in_s)}"
+        case TokenAwaited():
+            host, reason = text.printable(event.host), text.printable(event.reason)
+            return (
+                f"waiting to ask {host} for an access token ({reason});"
+                f" giving up in {text.time_left(event.gives_up_in_s)}"
+            )
         case CreditsRanOut():
             return f"the day's credits are spent; sending goes on in {text.time_left(event.wait_s)}"
         case CreditsReturned():

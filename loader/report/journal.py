@@ -21,13 +21,14 @@ from loader.events import (
     LoadStopping,
     RecordsHeld,
     ServiceUnreachable,
+    TokenAwaited,
     Warned,
 )
 from loader.report.progress import Progress
 from loader.report.summary import Summary
 
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
-_ALWAYS = (LoadOpened, LoadStopping, Warned, ServiceUnreachable)
+_ALWAYS = (LoadOpened, LoadStopping, Warned, ServiceUnreachable, TokenAwaited)
 _WARNINGS = (Warned, ServiceUnreachable, BatchInDoubt, RecordsHeld)
 
 

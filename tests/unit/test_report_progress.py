@@ -27,6 +27,7 @@ from loader.events import (
     PlacesShared,
     RecordsHeld,
     ServiceUnreachable,
+    TokenAwaited,
     TokenRefreshed,
     Warned,
     WindowCut,
@@ -234,6 +235,7 @@ def test_verbose_tells_each_refused_or_doubtful_call() -> None:
         GatePaused(2.0),
         TokenRefreshed(),
         ServiceUnreachable("h\x1b", "refused", 290.0),
+        TokenAwaited("h\x1b", "ten are used up", 290.0),
         LimitRaised(2),
         LimitLowered(1, 2),
         PlacesShared(5, 10),
@@ -245,6 +247,7 @@ def test_verbose_tells_each_refused_or_doubtful_call() -> None:
     assert lines[1] == "batch 4, attempt 1: 100 records in doubt, reset"
     assert all(lines)
     assert lines[5] == "h\\x1b is out of reach (refused); giving up in 5 m"
+    assert lines[6] == "waiting to ask h\\x1b for an access token (ten are used up); giving up in 5 m"
     assert [display.told(event, verbose=False) for event in events[:5]] == [""] * 5
 
 

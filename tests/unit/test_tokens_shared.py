@@ -11,7 +11,7 @@ import pytest
 
 from loader.client.tokens import Tokens
 from loader.errors import NotNowError
-from loader.events import Event, ServiceUnreachable
+from loader.events import Event, ServiceUnreachable, TokenAwaited
 from loader.machine.grants import SharedGrants
 from loader.settings import Credentials
 from loader.wire.limits import TOKENS_MAX, TOKENS_WINDOW_S
@@ -149,5 +149,23 @@ def test_a_load_waits_for_another_ones_refresh_and_not_beyond_its_patience(tmp_p
         stopped.close()
 
     virtual_time.run(waiting)
-    (waited,) = (event for event in events if isinstance(event, ServiceUnreachable))
-    assert "another load" in waited.reason
+    assert not any(isinstance(event, ServiceUnreachable) for event in events), "nobody is out of reach"
+    (waited,) = (event for event in events if isinstance(event, TokenAwaited))
+    assert waited.reason == "another load is asking for one"
+    assert 25.0 < waited.gives_up_in_s <= 28.0
+
+
+def test_a_refresh_of_another_load_that_takes_a_moment_is_not_told(tmp_path: Path) -> None:
+    accounts, events = Accounts(1), list[Event]()
+
+    async def waiting() -> None:
+        other = SharedGrants(tmp_path, warn=no_warning)
+        assert other.try_turn()
+        asking = asyncio.ensure_future(tokens_of(accounts, tmp_path, events, 30.0).current())
+        await asyncio.sleep(1.5)
+        other.end_turn()
+        assert (await asking).number == 1
+        other.close()
+
+    virtual_time.run(waiting)
+    assert not any(isinstance(event, (ServiceUnreachable, TokenAwaited)) for event in events)

@@ -17,7 +17,7 @@ from loader.cli.parameters import DURATION, setting, target_flags
 from loader.cli.screen import give, show
 from loader.credentials import ENVIRONMENT, GRANT_CODE, REFRESH_TOKEN
 from loader.errors import CredentialsError, ExitCode, UsageError
-from loader.events import Event, ServiceUnreachable, Warned
+from loader.events import Event, ServiceUnreachable, TokenAwaited, Warned
 from loader.settings import Credentials, LoadSettings
 from loader.target import target_of
 
@@ -145,5 +145,5 @@ def _how_to_use(place: str) -> str:
 def _tell(event: Event) -> None:
     if isinstance(event, Warned):
         show([f"warning: {event.text}"])
-    elif isinstance(event, ServiceUnreachable):
+    elif isinstance(event, (ServiceUnreachable, TokenAwaited)):
         show([f"{event.host}: {event.reason}; for {event.gives_up_in_s:.0f} s more it is tried again"])
