@@ -96,6 +96,15 @@ class HttpTransport:
         if self._session is not None:
             await self._session.close()
 
+    async def ready(self) -> None:
+        """Until there is an access token for a call; without a wait where there is one.
+
+        Raises:
+            CredentialsError, NotNowError: there is none.
+        """
+        if self._tokens is not None:
+            await self._tokens.current()
+
     async def send(self, request: HttpRequest) -> Reply:
         """What came of the request; sent once, if at all.
 

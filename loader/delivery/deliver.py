@@ -43,6 +43,10 @@ UNCONNECTED = frozenset({Fault.UNREACHABLE, Fault.CERTIFICATE, Fault.CONNECT_TIM
 class Transport(Protocol):
     """Carries a request; says what came of it as a value."""
 
+    async def ready(self) -> None:
+        """Until there is an access token for a call; where there is one, without a wait. Raises as `send`."""
+        ...
+
     async def send(self, request: HttpRequest) -> Reply: ...
 
     async def renew_token(self, number: int) -> None: ...
@@ -137,7 +141,10 @@ class Delivery:
             await self._account.intend_again(attempt)
             attempt = msgspec.structs.replace(attempt, resolved=False)
         outgoing = self._doubts.outgoing(attempt)
+        # A token may be long in coming: nobody waits for it in a place, and nothing counts as sent meanwhile.
+        await self._transport.ready()
         async with self._gate.admit(credits_for(len(outgoing.records))) as place:
+            await self._ready_still(place)
             at = self._server_time()
             self._write_down(attempt, at, place)
             reply = await self._send(outgoing, place)
@@ -155,6 +162,14 @@ class Delivery:
         if verdict.again:
             turns += await self._again(turn, verdict, reply)
         return turns
+
+    async def _ready_still(self, place: Place) -> None:
+        """The token may have run out while the call waited for its place; nothing is written yet."""
+        try:
+            await self._transport.ready()
+        except BaseException:  # cancelled too: the service never had anything of the call
+            place.failed("no access token", reached=False)
+            raise
 
     def _write_down(self, attempt: Attempt, at: float, place: Place) -> None:
         try:

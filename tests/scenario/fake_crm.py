@@ -149,6 +149,9 @@ class FakeCrm:
 
     # --- the transport ---
 
+    async def ready(self) -> None:
+        """There is always a token; whether it is accepted is another matter."""
+
     async def renew_token(self, number: int) -> None:
         self.renewed.append(number)
         await anyio.sleep(0.5)

@@ -111,6 +111,9 @@ class RawCrm(FakeCrm):
             await self.after_first()
         return reply
 
+    async def ready(self) -> None:
+        await self.transport.ready()
+
     async def renew_token(self, number: int) -> None:
         await self.transport.renew_token(number)
 

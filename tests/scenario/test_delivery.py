@@ -691,6 +691,28 @@ def test_abandoning_ends_the_load_in_the_same_moment() -> None:
     virtual_time.run(main)
 
 
+class SlowDisk(World):
+    """A window takes a second to be durable, whoever is cancelled meanwhile."""
+
+    async def _intend(self, window: Window) -> None:
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep(1)
+            await super()._intend(window)
+
+
+def test_a_load_that_is_abandoned_while_a_window_is_written_opens_no_further_one() -> None:
+    world = SlowDisk(FakeCrm(latency_s=10), concurrency=1)
+
+    async def main() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(world.load, THREE_BATCHES)
+            await anyio.sleep(1.5)
+            world.pipeline.abandon()
+
+    virtual_time.run(main)
+    assert world.windows_intended == 2
+
+
 def test_stopping_while_the_reader_waits_for_a_silent_pipe_ends_at_once() -> None:
     world = World(FakeCrm())
 
@@ -838,6 +860,50 @@ def test_without_an_access_token_nothing_has_left_and_the_load_stops() -> None:
     assert isinstance(world.pipeline.error, CredentialsError)
     assert world.recorder.said == [("sent", 1, (1, 2)), ("not applied", 1, (1, 2))]
     assert world.recorder.may_be_applied == set()
+
+
+class TokenInVain(FakeCrm):
+    """There is a token for so many looks; then it has run out, and none comes before patience ends."""
+
+    def __init__(self, *, looks: int, patience_s: float = 6 * 3600) -> None:
+        super().__init__()
+        self.looks = looks
+        self.patience_s = patience_s
+
+    async def ready(self) -> None:
+        self.looks -= 1
+        if self.looks < 0:
+            await anyio.sleep(self.patience_s)
+            raise NotNowError("there is no access token")
+
+
+@pytest.mark.parametrize(("looks", "places"), [(0, 0), (1, 1)], ids=["before a place", "in its place"])
+def test_a_load_that_is_ended_while_it_waits_for_a_token_has_sent_nothing(looks: int, places: int) -> None:
+    world = World(TokenInVain(looks=looks))
+
+    async def main() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(world.load, [leads(1, 25)])
+            await anyio.sleep(20)
+            assert world.gate.in_flight == places
+            world.pipeline.stop(drain_s=25)
+        assert anyio.current_time() == pytest.approx(45, abs=0.1)
+
+    virtual_time.run(main)
+    assert world.recorder.said == []
+    assert world.recorder.may_be_applied == set()
+    assert world.budget.spent == 0
+
+
+@pytest.mark.parametrize("looks", [0, 1], ids=["before a place", "in its place"])
+def test_a_token_that_does_not_come_within_patience_stops_the_load_and_nothing_counts_as_sent(
+    looks: int,
+) -> None:
+    world = World(TokenInVain(looks=looks, patience_s=60))
+    run(world, [leads(1, 25)])
+    assert isinstance(world.pipeline.error, NotNowError)
+    assert world.recorder.said == []
+    assert world.budget.spent == 0
 
 
 @pytest.mark.parametrize(

@@ -744,6 +744,7 @@ async def test_the_token_service_s_own_transport_has_nothing_to_renew() -> None:
         running(after(0, Connection.answer)) as server,
         HttpTransport(server.url, None, timeout_s=1, connections=1) as transport,
     ):
+        await transport.ready()
         await transport.renew_token(3)
     assert server.connections == 0
 

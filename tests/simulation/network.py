@@ -366,6 +366,9 @@ class Wire:
         carry = self._network.insert if inserts else self._network.ask
         return await carry(request, self._tokens)
 
+    async def ready(self) -> None:
+        await self._tokens.current()
+
     async def renew_token(self, number: int) -> None:
         await self._tokens.renew(number)
 
