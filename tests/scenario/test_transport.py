@@ -23,6 +23,7 @@ from loader.client.faults import detail_of, fault_of
 from loader.client.masking import masked
 from loader.client.transport import HttpTransport
 from loader.client.upload import PIECE_BYTES, Upload
+from loader.errors import NotNowError
 from loader.wire.messages import Fault, HttpReply, HttpRequest, NoReply, Reply
 from loader.wire.replies import Unreadable, read_insert
 from loader.wire.requests import insert
@@ -737,6 +738,21 @@ async def test_a_renewal_is_passed_on_with_the_number_of_the_token_that_failed()
     async with HttpTransport("http://127.0.0.1:1", tokens, timeout_s=1, connections=1) as transport:
         await transport.renew_token(3)
     assert tokens.renewed == 3
+
+
+class NoToken(OneToken):
+    async def current(self) -> OneToken:
+        raise NotNowError("there is no access token")
+
+
+async def test_whether_there_is_a_token_is_known_without_a_call() -> None:
+    async with running(after(0, Connection.answer)) as server:
+        async with transport_to(server.url) as transport:
+            await transport.ready()
+        async with HttpTransport(server.url, NoToken(), timeout_s=1, connections=1) as transport:
+            with pytest.raises(NotNowError):
+                await transport.ready()
+    assert server.connections == 0
 
 
 async def test_the_token_service_s_own_transport_has_nothing_to_renew() -> None:
