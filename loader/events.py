@@ -94,6 +94,8 @@ class BatchInDoubt(Event, frozen=True, gc=False):
     attempt: int
     records: int
     reason: str
+    earlier: bool = False
+    """The attempt was of an earlier run, which left them so."""
 
 
 class RecordsHeld(Event, frozen=True, gc=False):

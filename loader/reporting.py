@@ -36,7 +36,8 @@ def write_report(
     `error` is what stopped the load, if something did.
 
     Raises:
-        DiskError: it could not be written.
+        DiskError: it could not be written, for whatever reason: a load that is recorded does not fail by its
+            report.
     """
     path = settings.load_dir / REPORT if to is None else to
     try:
@@ -51,10 +52,11 @@ def write_report(
         )
         with export.AtomicFile(path) as stored:
             stored.write(render(page).encode())
-    except OSError as fault:
+    except Exception as fault:
+        why = fault.strerror if isinstance(fault, OSError) else None
         raise DiskError(
             f"cannot write the report {path}",
-            why=fault.strerror or str(fault),
+            why=why or f"{type(fault).__name__}: {fault}",
             hint=f"The load itself is recorded: {command('status', settings.load_dir)}",
         ) from fault
     return path

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from loader.cli import open_files
 from loader.cli.credentials_flag import credentials_reader
@@ -14,30 +16,66 @@ from loader.report.reasons import examples
 from loader.report.summary import Summary, render, to_json
 from loader.settings import LoadSettings, how_to_go_on
 
+if TYPE_CHECKING:
+    from loader.run import Finished
+
 
 def run_load(
-    settings: LoadSettings, showing: Showing, *, fresh: bool = False, only_doubts: bool = False
+    settings: LoadSettings,
+    showing: Showing,
+    *,
+    fresh: bool = False,
+    only_doubts: bool = False,
+    reworded: Callable[[LoaderError], LoaderError] = lambda error: error,
 ) -> int:
-    """Runs the load to its end or its stop; returns the exit code."""
+    """Runs the load to its end or its stop, and tells which it was; returns the exit code.
+
+    `reworded` says what stops it before its end in words of the command's own.
+    """
+    watching = Watching(showing, settings)
+
+    def run() -> int:
+        finished = _run(settings, showing, watching, fresh=fresh, only_doubts=only_doubts)
+        return _told(settings, showing, watching, finished)
+
+    return watched(watching, run, reworded=reworded)
+
+
+def watched(
+    watching: Watching,
+    run: Callable[[], int],
+    *,
+    reworded: Callable[[LoaderError], LoaderError] = lambda error: error,
+) -> int:
+    """Runs what tells its own end; where an error ends it, that is told here. Returns the exit code."""
+    try:
+        return run()
+    except LoaderError as error:
+        watching.ended(None, reworded(error), exit_code=error.exit_code)
+        return error.exit_code
+    finally:
+        watching.close()
+
+
+def _run(
+    settings: LoadSettings, showing: Showing, watching: Watching, *, fresh: bool, only_doubts: bool
+) -> Finished:
     open_files.require(settings.concurrency)
     from loader import job  # noqa: PLC0415 - a fifth of a second, which no mistyped flag should cost
     from loader.cli import event_loop  # noqa: PLC0415 - as above
     from loader.reporting import require_writable  # noqa: PLC0415 - as above
-    from loader.signals import ignore_from_now_on  # noqa: PLC0415 - as above
 
     if showing.report_to is not None:
         require_writable(showing.report_to)
-    watching = Watching(showing, settings)
-    try:
-        with watching.observer() as observe:
-            begin = partial(job.load, observe=observe, fresh=fresh, only_doubts=only_doubts)
-            finished = event_loop.run(begin, settings, credentials_reader())
-    except LoaderError as error:
-        if not showing.as_lines_of_json:
-            watching.ended(None, None, exit_code=error.exit_code)
-            raise
-        watching.ended(None, error, exit_code=error.exit_code)
-        return error.exit_code
+    with watching.observer() as observe:
+        begin = partial(job.load, observe=observe, fresh=fresh, only_doubts=only_doubts)
+        return event_loop.run(begin, settings, credentials_reader())
+
+
+def _told(settings: LoadSettings, showing: Showing, watching: Watching, finished: Finished) -> int:
+    """Says how the load ended, on the screen and wherever else it was asked for; returns the exit code."""
+    from loader.signals import ignore_from_now_on  # noqa: PLC0415 - not for --help
+
     summary = finished.summary
     if summary.exit_code in (ExitCode.SIGINT, ExitCode.SIGTERM):
         ignore_from_now_on()

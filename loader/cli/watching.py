@@ -13,6 +13,7 @@ import msgspec
 
 from loader.cli import errors
 from loader.cli.screen import color_wanted, show
+from loader.errors import ExitCode
 from loader.report import journal
 from loader.report.display import Display, display, say
 from loader.report.progress import Progress
@@ -20,6 +21,7 @@ from loader.report.progress import Progress
 if TYPE_CHECKING:
     from loader.errors import LoaderError
     from loader.events import Event, Observer
+    from loader.report.spans import Exporting
     from loader.report.summary import Summary
     from loader.settings import LoadSettings
 
@@ -55,7 +57,9 @@ class Watching:
     def __init__(self, showing: Showing, settings: LoadSettings) -> None:
         self._showing = showing
         self._settings = settings
-        self._ending: list[Callable[[int, bool], None]] = []
+        self._ending: list[Callable[[int, Summary | None], None]] = []
+        self._exporting: Exporting | None = None
+        self._exit_code: int = ExitCode.DEFECT
         self.state = self._progress()
 
     def _progress(self) -> Progress:
@@ -102,12 +106,12 @@ class Watching:
 
         meter = Meter(self._progress(), began_at=time.time())
         self._ending.append(
-            lambda code, complete: meter.ended(at=time.time(), exit_code=code, complete=complete)
+            lambda code, summary: meter.ended(at=time.time(), exit_code=code, summary=summary)
         )
         if showing.metrics_file is not None:
             file = MetricsFile(showing.metrics_file, meter)
 
-            def close(code: int, complete: bool) -> None:  # noqa: ARG001 - as all that end
+            def close(code: int, summary: Summary | None) -> None:  # noqa: ARG001 - as all that end
                 if failure := file.close():
                     self.warn(failure)
 
@@ -123,9 +127,8 @@ class Watching:
             return
         from loader.report.spans import Exporting  # noqa: PLC0415 - an extra
 
-        exporting = Exporting()
-        self._ending.append(lambda code, _: exporting.close(exit_code=code))
-        yield exporting.spans
+        self._exporting = Exporting()
+        yield self._exporting.spans
 
     def warn(self, text: str) -> None:
         """Something that went wrong beside the load."""
@@ -138,11 +141,18 @@ class Watching:
 
     def ended(self, summary: Summary | None, error: LoaderError | None, *, exit_code: int) -> None:
         """The run is over: the last figures, and for a program its canonical line."""
+        self._exit_code = exit_code
         for each in self._ending:
-            each(exit_code, summary is not None and summary.complete)
+            each(exit_code, summary)
         if self._showing.as_lines_of_json:
             load_dir = str(self._settings.load_dir)
             at = time.time()
             say(sys.stderr, journal.of_end(summary, error, at=at, load_dir=load_dir, exit_code=exit_code))
         elif error is not None:
             errors.tell(error)
+
+    def close(self) -> None:
+        """All has been said: what may take a few seconds, and tells nobody here anything, comes last."""
+        exporting, self._exporting = self._exporting, None
+        if exporting is not None and (failure := exporting.close(exit_code=self._exit_code)):
+            self.warn(failure)

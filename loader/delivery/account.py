@@ -63,7 +63,7 @@ class Account:
 
     def found_in_doubt(self, attempt: Attempt, reason: str) -> None:
         """The log says so already; whoever watches has to know what the load is waiting for."""
-        self._observe(BatchInDoubt(attempt.batch, attempt.number - 1, len(attempt.lines), reason))
+        self._observe(BatchInDoubt(attempt.batch, attempt.number - 1, len(attempt.lines), reason, True))
 
     def held(self, attempt: Attempt, lines: Sequence[int], reason: str) -> None:
         """Records may have been applied, and only a person can say."""

@@ -231,7 +231,11 @@ def _files(page: Page) -> Iterator[str]:
     if not page.links:
         return
     items = [
-        f'<li><a href="{quote(one.path, safe="/.")}">{foreign(one.path)}</a>: {one.words}</li>'
-        for one in page.links
+        f'<li><a href="{_address(one.path)}">{foreign(one.path)}</a>: {one.words}</li>' for one in page.links
     ]
     yield from section("files", "Files", [f'<ul class="files">{"".join(items)}</ul>\n'])
+
+
+def _address(path: str) -> str:
+    """A path may be any bytes; those that are not UTF-8 are kept as the system's own halves of characters."""
+    return quote(path, safe="/.", errors="surrogateescape")

@@ -86,4 +86,20 @@ def _facts(value: msgspec.Struct) -> dict[str, Any]:
 
 def _line(name: str, level: str, at: float, facts: dict[str, Any]) -> str:
     when = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return msgspec.json.encode({"at": when, "level": level, "event": name, **facts}).decode()
+    line = {"at": when, "level": level, "event": name, **facts}
+    try:
+        return msgspec.json.encode(line).decode()
+    except UnicodeEncodeError:  # a path may be any bytes; what is no character of it is escaped
+        return msgspec.json.encode(_as_text(line)).decode()
+
+
+def _as_text(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode(errors="backslashreplace").decode()
+        case dict():
+            return {_as_text(name): _as_text(one) for name, one in value.items()}
+        case list() | tuple():
+            return [_as_text(one) for one in value]
+        case _:
+            return value

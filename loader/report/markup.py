@@ -47,8 +47,10 @@ def _kind_of(head: str) -> str:
 
 
 def time(at: float) -> str:
-    """A time of the log (Unix seconds), in UTC."""
-    moment = datetime.fromtimestamp(at, UTC)
+    """A time of the log (Unix seconds), in UTC; where no calendar has it, as plain words."""
+    moment = _moment(at)
+    if moment is None:
+        return plain_time(at)
     return f'<time datetime="{moment.isoformat(timespec="seconds")}">{moment:%Y-%m-%d %H:%M:%S}</time>'
 
 
@@ -59,4 +61,13 @@ def fact(name: str, value: str) -> str:
 
 def plain_time(at: float) -> str:
     """The same as plain text."""
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    moment = _moment(at)
+    return f"{at:.0f} s after 1970" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _moment(at: float) -> datetime | None:
+    """None for what is in no year from 1 to 9999: a file's time may be anything that somebody set."""
+    try:
+        return datetime.fromtimestamp(at, UTC)
+    except (OSError, OverflowError, ValueError):
+        return None

@@ -1,7 +1,7 @@
 """The figures of a load for a monitoring system, and how Prometheus wants them written. Pure.
 
-The names are promised (docs/reference/metrics.md). A load that goes on counts from where its log stands, so
-that no counter of a load ever falls.
+The names are promised (docs/reference/metrics.md). Of a load that goes on the records are counted from where
+its log stands; calls and the like are counted for each run anew.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from loader.events import (
 )
 from loader.outcomes import Outcome
 from loader.report.progress import Progress
+from loader.report.summary import Summary
 from loader.report.text import name_of
 
 LATENCY_BUCKETS_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -98,15 +99,17 @@ class Meter:
             case BatchRefused():
                 self._calls["refused"] += 1
             case BatchInDoubt():
-                self._calls["in_doubt"] += 1
+                self._calls["in_doubt"] += not event.earlier
             case TokenRefreshed():
                 self._refreshes += 1
             case _:
                 pass
 
-    def ended(self, *, at: float, exit_code: int, complete: bool) -> None:
-        """The run is over."""
-        self._ended = (at, exit_code, complete)
+    def ended(self, *, at: float, exit_code: int, summary: Summary | None) -> None:
+        """The run is over. Where nothing was left for it to do, its figures are those of the summary."""
+        if self.state.opened is None and summary is not None:
+            self.state.apply(_as_opened(summary))
+        self._ended = (at, exit_code, summary is not None and summary.complete)
 
     def samples(self) -> list[Sample]:
         """All figures that have a value now."""
@@ -145,6 +148,12 @@ class Meter:
             yield Sample(LATENCY, total, (("le", _number(bound)),), "_bucket")
         yield Sample(LATENCY, self._latency_sum_s, (), "_sum")
         yield Sample(LATENCY, total, (), "_count")
+
+
+def _as_opened(summary: Summary) -> LoadOpened:
+    counts = summary.outcomes
+    before = {outcome: counts.of(outcome) for outcome in Outcome}
+    return LoadOpened(summary.load_id, summary.module, "", summary.input, None, summary.resumes, before)
 
 
 def _labels_of(opened: LoadOpened | None) -> Labels:

@@ -62,6 +62,8 @@ class Progress:
         self.push_backs = 0
         self.sent_again = 0
         self.held = 0
+        self._left_in_doubt = 0
+        """By earlier runs, and not looked into by this one so far."""
         self.credits: CreditsCounted | None = None
         self.errors: Counter[tuple[str, str]] = Counter()
         self._sent = 0
@@ -87,7 +89,7 @@ class Progress:
                 self._in_flight.discard((event.batch, event.attempt))
             case BatchInDoubt():
                 self._in_flight.discard((event.batch, event.attempt))
-                self._resting[event.batch] = _Rest(event.attempt, event.records)
+                self._rest(event)
             case WindowIntended():
                 self.records_read += event.records + event.invalid
                 self._ready += event.records
@@ -111,6 +113,15 @@ class Progress:
         for outcome in (Outcome.INSERTED, Outcome.DUPLICATE, Outcome.REJECTED, Outcome.INVALID):
             self.outcomes[outcome] += event.before.get(outcome, 0)
         self.records_read += sum(event.before.values())
+        self._left_in_doubt = event.before.get(Outcome.IN_DOUBT, 0)
+
+    def _rest(self, event: BatchInDoubt) -> None:
+        if event.earlier:
+            self._left_in_doubt = max(self._left_in_doubt - event.records, 0)
+        before = self._resting.get(event.batch)
+        # What earlier runs left of a batch may be looked into part by part.
+        more = before.records if before and event.earlier and before.attempt == event.attempt else 0
+        self._resting[event.batch] = _Rest(event.attempt, event.records + more)
 
     def _answered(self, event: BatchAnswered) -> None:
         self._in_flight.discard((event.batch, event.attempt))
@@ -144,7 +155,8 @@ class Progress:
 
     @property
     def in_doubt(self) -> int:
-        return max(sum(rest.records for rest in list(self._resting.values())), self.held)
+        resting = sum(rest.records for rest in list(self._resting.values()))
+        return max(resting, self.held) + self._left_in_doubt
 
     def look(self, now: float) -> None:
         """Remembers where the load stands now: rates and limits come from these looks."""

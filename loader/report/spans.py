@@ -6,16 +6,25 @@ No content of a record and no id is in them.
 
 from __future__ import annotations
 
+import logging
+import re
+import threading
 from typing import TYPE_CHECKING
 
 from loader.errors import UsageError
 from loader.events import BatchAnswered, BatchInDoubt, BatchRefused, BatchSent, Event, LoadOpened
+from loader.wire.codes import CODES
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SpanExporter
     from opentelemetry.trace import Span, Tracer
 
 LOAD_SPAN = "crm_loader.load"
 CALL_SPAN = "crm_loader.insert"
+CLOSE_S = 5.0
+"""So long the spans that are left may take to be sent; a load that has ended is not kept for them."""
+_STATUS_AND_CODE = re.compile(r"(HTTP \d{3}\b)?,? ?([A-Z_]+(?=:|$))?")
 
 
 class Spans:
@@ -48,9 +57,9 @@ class Spans:
                 }
                 self._end(event.batch, event.attempt, "answered", counts)
             case BatchRefused():
-                self._end(event.batch, event.attempt, "not applied", {}, failed=event.reason)
+                self._end(event.batch, event.attempt, "not applied", {}, failed=status_of(event.reason))
             case BatchInDoubt():
-                self._end(event.batch, event.attempt, "in doubt", {}, failed=event.reason)
+                self._end(event.batch, event.attempt, "in doubt", {}, failed=status_of(event.reason))
             case _:
                 pass
 
@@ -92,29 +101,59 @@ class Spans:
         span.end()
 
 
+def status_of(reason: str) -> str:
+    """What of a reason may leave for a service of others: HTTP status and API code.
+
+    The rest of it is the API's own message, which may quote a record.
+    """
+    found = _STATUS_AND_CODE.match(reason)
+    status, code = found.groups() if found else (None, None)
+    return " ".join(filter(None, (status, code if code in CODES else None))) or "no clear answer"
+
+
 class Exporting:
     """A tracer whose spans are sent, in the background, to where OTEL_EXPORTER_OTLP_... says."""
 
-    def __init__(self) -> None:
-        """Raises UsageError: the extra is not installed."""
+    def __init__(self, exporter: SpanExporter | None = None) -> None:
+        """`exporter` takes the spans in place of OTLP's.
+
+        Raises:
+            UsageError: the extra is not installed.
+        """
         try:
-            from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415 - an extra
-                OTLPSpanExporter,
-            )
-            from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - as above
+            from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - an extra
             from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - as above
             from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - as above
+
+            exporter = exporter or _otlp()
         except ImportError:
             raise UsageError(
                 "--otel needs the extra `otel`",
                 why="the OpenTelemetry packages are not installed",
                 hint="pip install 'crm-bulk-loader[otel]'",
             ) from None
-        self._provider = TracerProvider(resource=Resource.create({"service.name": "crm-bulk-loader"}))
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        # It tells of a service that is away on stderr, where the load is shown; `close` tells it once.
+        logging.getLogger("opentelemetry").addHandler(logging.NullHandler())
+        logging.getLogger("opentelemetry").propagate = False
+        resource = Resource.create({"service.name": "crm-bulk-loader"})
+        # Without a handler at exit, which would wait half a minute for a service that is away.
+        self._provider: TracerProvider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self.spans = Spans(self._provider.get_tracer("loader"))
 
-    def close(self, *, exit_code: int) -> None:
-        """End the spans and send what is left of them."""
+    def close(self, *, exit_code: int, within_s: float = CLOSE_S) -> str:
+        """Ends the spans and sends what is left of them; returns why some are not, if that took too long."""
         self.spans.ended(exit_code=exit_code)
-        self._provider.shutdown()
+        closing = threading.Thread(target=self._provider.shutdown, name="spans", daemon=True)
+        closing.start()
+        closing.join(within_s)
+        return f"spans were left unsent after {within_s:g} s" if closing.is_alive() else ""
+
+
+def _otlp() -> SpanExporter:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415 - an extra
+        OTLPSpanExporter,
+    )
+
+    exporter: SpanExporter = OTLPSpanExporter()
+    return exporter

@@ -13,6 +13,9 @@ import msgspec
 
 from loader.errors import UsageError
 
+_MTIME_NS_MAX = 2**63 - 1
+"""In the year 2262."""
+
 
 class InputIdentity(msgspec.Struct, frozen=True):
     """An input as the file system knows it; zeros where there is nothing to know, as of a pipe."""
@@ -35,10 +38,11 @@ class InputIdentity(msgspec.Struct, frozen=True):
         """The identity of what this path leads to now.
 
         Raises:
-            UsageError: nothing is there, or it may not be looked at.
+            UsageError: nothing is there, or it may not be looked at; or its name is not UTF-8.
         """
         # The path as it was given, made absolute: a link stays the name that the operator knows.
         name = str(Path(path).absolute())
+        _require_text(name)
         try:
             status = Path(path).stat()
         except (OSError, ValueError) as error:
@@ -47,7 +51,8 @@ class InputIdentity(msgspec.Struct, frozen=True):
             raise UsageError(f"cannot read {path}", why=why, hint=hint) from None
         if not stat.S_ISREG(status.st_mode):
             return cls("path", name)
-        return cls("path", name, status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev)
+        mtime_ns = mtime_as_kept(status.st_mtime_ns)
+        return cls("path", name, status.st_size, mtime_ns, status.st_ino, status.st_dev)
 
     def same_file_as(self, other: InputIdentity) -> bool:
         """The same regular file, untouched since as far as its metadata tells. Never true of stdin or a pipe.
@@ -60,3 +65,19 @@ class InputIdentity(msgspec.Struct, frozen=True):
             other.inode,
             other.device,
         )
+
+
+def mtime_as_kept(mtime_ns: int) -> int:
+    """The nearest time that the log has room for: a file's may be anything that somebody set."""
+    return min(max(mtime_ns, -_MTIME_NS_MAX), _MTIME_NS_MAX)
+
+
+def _require_text(name: str) -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            "the name of the input is no text",
+            why="its path holds bytes that are not UTF-8, and what is kept of a load names its input as text",
+            hint="Give the file or its directory another name, or pipe the file: loader load - < FILE",
+        ) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from loader.checkpoint.entries import (
     BatchEntry,
@@ -25,6 +26,7 @@ from loader.outcomes import ErrorCount
 from loader.report import chart
 from loader.report.chronicle import Chronicle
 from loader.report.html import BYTES_MAX, Link, Page, render
+from loader.report.markup import plain_time
 from loader.report.refusals import KINDS_SHOWN
 from loader.report.summary import Outcomes as Counts
 from loader.report.summary import Summary, to_json
@@ -186,6 +188,20 @@ def test_no_load_makes_a_large_report(letter: str) -> None:
     assert len(shown.encode()) <= BYTES_MAX
     assert "260 more kinds" in shown
     assert ReadPage(shown).faults == []
+
+
+def test_a_path_that_is_no_text_leads_to_the_same_file() -> None:
+    read = ReadPage(page(FULL, small_load(), load_dir="l\udcff", links=[Link("l\udcff/x.ndjson", "words")]))
+    assert read.links == ["l%FF/x.ndjson"]
+
+
+@pytest.mark.parametrize("seconds", [10**12, -(10**12), 10**18])
+def test_a_time_that_no_calendar_has_is_shown_as_seconds(seconds: int) -> None:
+    chronicle = small_load()
+    chronicle.apply(Open("boot", "host", 3, T, replace(INPUT, mtime_ns=seconds * 10**9)))
+    read = ReadPage(page(FULL, chronicle))
+    assert f"{seconds} s after 1970" in read.text
+    assert plain_time(float(seconds)) == f"{seconds} s after 1970"
 
 
 def test_a_report_needs_nothing_from_anywhere_and_is_the_same_each_time() -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from msgspec.structs import replace
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -30,7 +34,7 @@ from loader.report import journal
 from loader.report.metrics import METRICS, Meter, to_text
 from loader.report.metrics_export import MetricsFile, served
 from loader.report.progress import Progress
-from loader.report.spans import CALL_SPAN, LOAD_SPAN, Spans
+from loader.report.spans import CALL_SPAN, LOAD_SPAN, Exporting, Spans, status_of
 from loader.report.summary import Outcomes, Summary
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text()
@@ -73,7 +77,7 @@ def figures(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
 
 def test_the_text_says_what_happened() -> None:
     meter = metered()
-    meter.ended(at=1010.5, exit_code=4, complete=False)
+    meter.ended(at=1010.5, exit_code=4, summary=None)
     found = figures(to_text(meter.samples()).decode())
     expected = {
         ("crm_loader_records_total", (("outcome", "inserted"),)): 147.0,
@@ -103,6 +107,26 @@ def test_the_text_says_what_happened() -> None:
     assert {name: found.get(name) for name in expected} == expected
 
 
+def test_a_load_that_had_nothing_left_keeps_the_figures_that_it_finished_with() -> None:
+    meter = Meter(Progress(concurrency=10), began_at=1000.0)
+    finished = replace(SUMMARY, outcomes=Outcomes(147, 2, 1), resumes=1, complete=True)
+    meter.ended(at=1010.5, exit_code=3, summary=finished)
+    text = to_text(meter.samples()).decode()
+    assert 'crm_loader_records_total{load="LOAD-0001",module="Leads",input="leads.ndjson"' in text
+    found = figures(text)
+    assert found["crm_loader_records_total", (("outcome", "inserted"),)] == 147
+    assert found["crm_loader_records_total", (("outcome", "rejected"),)] == 1
+    assert (found["crm_loader_resumes", ()], found["crm_loader_complete", ()]) == (1, 1)
+
+
+def test_what_an_earlier_run_left_in_doubt_is_no_call_of_this_one() -> None:
+    meter = Meter(Progress(concurrency=10), began_at=1000.0)
+    meter(BatchInDoubt(1, 1, 100, "left in doubt", earlier=True))
+    assert (
+        figures(to_text(meter.samples()).decode())["crm_loader_calls_total", (("result", "in_doubt"),)] == 0
+    )
+
+
 def test_labels_are_escaped() -> None:
     families = text_string_to_metric_families(to_text(metered().samples()).decode())
     labels = next(iter(families)).samples[0].labels
@@ -121,7 +145,7 @@ def test_the_file_appears_whole_and_says_the_end(tmp_path: Path) -> None:
     file = MetricsFile(path, meter)
     assert figures(path.read_text())["crm_loader_running", ()] == 1.0
     assert path.stat().st_mode & 0o777 == 0o644
-    meter.ended(at=1010.5, exit_code=0, complete=True)
+    meter.ended(at=1010.5, exit_code=0, summary=SUMMARY)
     assert file.close() == ""
     assert figures(path.read_text())["crm_loader_exit_code", ()] == 0.0
     assert [one.name for one in tmp_path.iterdir()] == ["load.prom"]
@@ -186,6 +210,12 @@ def test_the_canonical_line_has_the_summary_and_the_error() -> None:
     assert (nothing["event"], nothing["exit_code"]) == ("load_ended", 7)
 
 
+def test_a_path_that_is_no_text_is_told_all_the_same() -> None:
+    line = journal.of_end(None, UsageError("not \udcff"), at=0.0, load_dir="a\udcff.load", exit_code=2)
+    told = json.loads(line)
+    assert (told["load_dir"], told["error"]["what"]) == ("a\\udcff.load", "not \\udcff")
+
+
 def test_each_event_has_a_name_of_its_own() -> None:
     kinds = [one for one in vars(events).values() if isinstance(one, type) and issubclass(one, Event)]
     assert len(kinds) > 10
@@ -210,3 +240,55 @@ def test_each_call_is_a_span_of_the_load() -> None:
     assert all(span.parent and load.context and span.parent.span_id == load.context.span_id for span in calls)
     assert (load.attributes or {})["crm_loader.exit_code"] == 4
     assert (calls[0].attributes or {})["crm_loader.inserted"] == 97
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("HTTP 429 TOO_MANY_REQUESTS: Daly, ada@daly.example", "HTTP 429 TOO_MANY_REQUESTS"),
+        ("HTTP 400 DALY_ADA: ada@daly.example", "HTTP 400"),
+        ("HTTP 200, not JSON: Daly", "HTTP 200"),
+        ("INTERNAL_ERROR: Daly", "INTERNAL_ERROR"),
+        ("DALY", "no clear answer"),
+        ("Daly said no", "no clear answer"),
+        ("", "no clear answer"),
+    ],
+)
+def test_no_message_of_the_api_is_in_a_span(reason: str, told: str) -> None:
+    assert status_of(reason) == told
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    spans = Spans(provider.get_tracer("test"))
+    for event in (OPENED, BatchSent(1, 1, 1), BatchRefused(1, 1, reason)):
+        spans(event)
+    for event in (BatchSent(1, 2, 1), BatchInDoubt(1, 2, 1, reason)):
+        spans(event)
+    provider.shutdown()
+    assert [span.status.description for span in exporter.get_finished_spans()] == [told, told]
+
+
+class Away(SpanExporter):
+    """A service that takes no span until it is let."""
+
+    def __init__(self) -> None:
+        self.let = threading.Event()
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self.let.wait(60)
+        return SpanExportResult.FAILURE
+
+
+def test_an_ended_load_does_not_wait_for_a_service_that_takes_no_spans() -> None:
+    away = Away()
+    exporting = Exporting(away)
+    exporting.spans(OPENED)
+    assert exporting.close(exit_code=0, within_s=0.05) == "spans were left unsent after 0.05 s"
+    away.let.set()
+    assert Exporting(InMemorySpanExporter()).close(exit_code=0) == ""
+
+
+def test_what_the_spans_complain_about_does_not_get_between_the_lines_of_the_load() -> None:
+    Exporting(InMemorySpanExporter()).close(exit_code=0)
+    assert not logging.getLogger("opentelemetry").propagate
+    assert logging.getLogger("opentelemetry").handlers

@@ -114,6 +114,20 @@ def test_held_records_stay_in_doubt() -> None:
     assert told(BatchInDoubt(1, 1, 100, "timeout"), RecordsHeld(100)).in_doubt == 100
 
 
+def test_what_an_earlier_run_left_in_doubt_is_in_doubt_from_the_start_of_the_next() -> None:
+    opened = LoadOpened("X", "Leads", "h", "f", None, 1, {Outcome.INSERTED: 600, Outcome.IN_DOUBT: 150})
+    state = told(opened)
+    assert state.in_doubt == 150
+    for part in (30, 20):
+        state.apply(BatchInDoubt(7, 1, part, "left in doubt", earlier=True))
+    assert state.in_doubt == 150, "50 are looked into, 100 are a person's"
+    state.apply(answered(7, 2, inserted=50))
+    assert state.in_doubt == 100
+    state.apply(BatchSent(9, 1, 100))
+    state.apply(BatchInDoubt(9, 1, 100, "timeout"))
+    assert state.in_doubt == 200
+
+
 def sending(calls: int, *, allowed: int = 10, rate: float | None = None, concurrency: int = 10) -> Progress:
     """A load with so many calls in flight of those that may be."""
     batches = (BatchSent(batch, 1, 100) for batch in range(calls))

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from loader.errors import UsageError
-from loader.source.fingerprint import InputIdentity
+from loader.source.fingerprint import InputIdentity, mtime_as_kept
 
 
 def test_a_file_is_itself_and_known_by_its_absolute_path(
@@ -64,3 +64,17 @@ def test_a_missing_file_says_so(path: str) -> None:
         InputIdentity.of_path(path)
     assert raised.value.why
     assert raised.value.hint
+
+
+def test_a_path_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "leads-\udcff.ndjson"
+    path.write_bytes(b"{}\n")
+    with pytest.raises(UsageError, match="the name of the input is no text"):
+        InputIdentity.of_path(str(path))
+
+
+@pytest.mark.parametrize("seconds", [10**11, 10**9, 0, -(10**11)])
+def test_the_time_of_a_file_fits_into_64_bits_whatever_somebody_set_it_to(seconds: int) -> None:
+    told = mtime_as_kept(seconds * 10**9)
+    assert -(2**63) < told < 2**63
+    assert told == seconds * 10**9 or abs(seconds) == 10**11

@@ -14,7 +14,7 @@ from loader.cli.configuration import ConfiguredCommand
 from loader.cli.credentials_flag import credentials_flag
 from loader.cli.pace_flags import credit_flags, paced
 from loader.cli.parameters import display_flags
-from loader.cli.running import report_in, run_load, write_report_too
+from loader.cli.running import report_in, run_load, watched, write_report_too
 from loader.cli.screen import give, show, width
 from loader.cli.watching import Showing, Watching
 from loader.errors import UsageError, command
@@ -134,12 +134,23 @@ def _by_word(
 ) -> int:
     import anyio  # noqa: PLC0415 - not for --help
 
-    from loader.report.summary import render, to_json  # noqa: PLC0415 - as above
     from loader.resolution import resolve_by_word  # noqa: PLC0415 - as above
 
     watching = Watching(msgspec.structs.replace(showing, no_progress=True), settings)
-    with watching.observer() as observe:
-        summary = anyio.run(partial(resolve_by_word, settings, applied=applied, lines=lines, observe=observe))
+
+    def settle() -> int:
+        with watching.observer() as observe:
+            summary = anyio.run(
+                partial(resolve_by_word, settings, applied=applied, lines=lines, observe=observe)
+            )
+        return _told(settings, showing, watching, summary)
+
+    return watched(watching, settle)
+
+
+def _told(settings: LoadSettings, showing: Showing, watching: Watching, summary: Summary) -> int:
+    from loader.report.summary import render, to_json  # noqa: PLC0415 - not for --help
+
     if not (showing.quiet or showing.as_lines_of_json):
         place = settings.load_dir
         show(render(summary, load_dir=str(place), report=report_in(place), width=width()))

@@ -15,7 +15,7 @@ from loader.cli.parameters import display_flags
 from loader.cli.running import run_load
 from loader.cli.screen import say
 from loader.cli.watching import Showing
-from loader.errors import InputChangedError
+from loader.errors import InputChangedError, LoaderError
 
 
 @click.command(cls=ConfiguredCommand, short_help="Load the rejected records of a load, mended or not.")
@@ -41,9 +41,10 @@ def retry(load_dir: Path, **flags: Any) -> int:
         if not showing.quiet:
             say(f"There is nothing to retry: {found.why}.")
         return found.exit_code
-    if not showing.quiet:
+    if not (showing.quiet or showing.as_lines_of_json):
         say(f"Retry of {found.input}, kept in {found.load_dir}")
-    try:
-        return run_load(paced(found, flags), showing)
-    except InputChangedError as error:
-        raise retrying.changed(error, found.load_dir) from None
+
+    def reworded(error: LoaderError) -> LoaderError:
+        return retrying.changed(error, found.load_dir) if isinstance(error, InputChangedError) else error
+
+    return run_load(paced(found, flags), showing, reworded=reworded)
