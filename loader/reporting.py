@@ -52,6 +52,8 @@ def write_report(
         )
         with export.AtomicFile(path) as stored:
             stored.write(render(page).encode())
+    except LoaderError:
+        raise
     except Exception as fault:
         why = fault.strerror if isinstance(fault, OSError) else None
         raise DiskError(

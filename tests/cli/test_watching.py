@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.cli.conftest import Run
 from tests.crash.harness import Desk, sandbox
 
 
@@ -41,3 +43,43 @@ def test_an_error_is_a_line_of_json_too(tmp_path: Path) -> None:
         (line,) = [json.loads(line) for line in finished.stderr.splitlines()]
         assert (line["event"], line["level"], line["exit_code"]) == ("load_ended", "error", 2)
         assert "no-such-file.ndjson" in line["error"]["what"]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--report", "no-such-directory/report.html"),
+        ("--metrics-file", "no-such-directory/load.prom"),
+        (),
+    ],
+    ids=["report", "metrics", "input"],
+)
+def test_whatever_refuses_a_load_is_one_line_of_json_and_one_exit_code(
+    run: Run, flags: tuple[str, ...]
+) -> None:
+    done = run("load", "none.ndjson", "--module", "Leads", "--log-format", "json", *flags)
+    (line,) = [json.loads(line) for line in done.err.splitlines()]
+    assert done.code == 2
+    assert (line["event"], line["level"], line["exit_code"]) == ("load_ended", "error", 2)
+    as_text = run("load", "none.ndjson", "--module", "Leads", *flags)
+    assert as_text.code == 2
+    assert as_text.err.count("error: ") == 1
+
+
+def test_a_load_whose_directory_is_no_text_has_its_report_and_an_input_that_is_none_is_refused(
+    tmp_path: Path,
+) -> None:
+    source = tmp_path / "leads-\udcff.ndjson"
+    source.write_text('{"Last_Name":"Daly"}\n{"Company":"Nordwind"}\n')
+    with sandbox(tmp_path) as crm:
+        for flags in ((), ("--log-format", "json")):
+            refused = Desk(tmp_path, crm, source, flags).load().ended(2)
+            assert "the name of the input is no text" in refused.stderr
+        plain = source.rename(tmp_path / "leads.ndjson")
+        desk = Desk(tmp_path, crm, plain, ("--log-format", "json"))
+        desk.load_dir = tmp_path / "l\udcff.load"
+        report = tmp_path / "report.html"
+        done = desk.run([*desk.load_command(), "--report", str(report)]).ended(3)
+        assert [json.loads(line)["event"] for line in done.stderr.splitlines()][-1] == "load_ended"
+        assert "l%FF.load/rejected.ndjson" in report.read_text()
+        assert (desk.load_dir / "report.html").exists()
