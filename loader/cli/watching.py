@@ -15,8 +15,9 @@ from loader.cli import errors
 from loader.cli.screen import color_wanted, show
 from loader.errors import ExitCode
 from loader.report import journal
-from loader.report.display import Display, display, say
+from loader.report.display import Display, display
 from loader.report.progress import Progress
+from loader.report.telling import say
 
 if TYPE_CHECKING:
     from loader.errors import LoaderError

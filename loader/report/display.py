@@ -1,12 +1,11 @@
 """Shows a running load on stderr: a live block on a terminal, a plain line now and then without one.
 
-An observer only counts. A thread of its own draws, at most four times a second, so that neither many events
-nor none at all change what a person sees.
+An observer only counts, and hands over what is to be told. A thread of its own writes, and draws at most four
+times a second, so that neither many events nor none at all change what a person sees.
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -32,9 +31,9 @@ from loader.events import (
     Warned,
 )
 from loader.report import journal, progress, terminal, text
-from loader.report.listeners import let_go
 from loader.report.live import DRAWS_PER_S, LiveBlock
 from loader.report.progress import Progress
+from loader.report.telling import Telling
 
 LINE_EVERY_S = 10.0
 REFUSALS_SHOWN_MAX = 20
@@ -105,26 +104,18 @@ class Quiet:
     """`-q`: warnings and nothing else."""
 
     def __init__(self, out: TextIO) -> None:
-        self._out = out
+        self._telling = Telling(out)
 
     def __call__(self, event: Event, /) -> None:
         if isinstance(event, Warned):
-            say(self._out, told(event, verbose=False))
+            self._telling.add(told(event, verbose=False))
 
     def __enter__(self) -> Self:
+        self._telling.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
-        pass
-
-
-def say(out: TextIO, line: str) -> None:
-    """One line; a stderr that nobody reads any more is no reason to stop a load."""
-    try:
-        out.write((line if line.isascii() or terminal.takes_unicode(out) else text.in_ascii(line)) + "\n")
-        out.flush()
-    except (OSError, ValueError):
-        let_go(out)
+        self._telling.__exit__(*error)
 
 
 class PlainLines:
@@ -145,40 +136,33 @@ class PlainLines:
         standing: Callable[[Progress], str] = progress.line,
     ) -> None:
         self._state = state
-        self._out = out
         self._told = told or partial(_plainly, verbose=verbose)
         self._standing = standing
         self._every_s = every_s
         self._clock = clock
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._repeat, name="progress", daemon=True)
+        self._looked_s = 0.0
+        tick = None if every_s is None else self._look
+        self._telling = Telling(out, tick=tick, tick_s=1 / DRAWS_PER_S)
 
     def __call__(self, event: Event, /) -> None:
         self._state.apply(event)
         if line := self._told(event):
-            say(self._out, line)
+            self._telling.add(line)
 
     def __enter__(self) -> Self:
         self._state.look(self._clock())
-        if self._every_s is not None:
-            self._thread.start()
+        self._telling.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._ended.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._telling.__exit__(*error)
 
-    def _repeat(self) -> None:
-        looked_s = 0.0
-        step_s = 1 / DRAWS_PER_S
-        assert self._every_s is not None
-        while not self._ended.wait(step_s):
-            self._state.look(self._clock())
-            looked_s += step_s
-            if looked_s >= self._every_s:
-                looked_s = 0.0
-                say(self._out, self._standing(self._state))
+    def _look(self) -> None:
+        self._state.look(self._clock())
+        self._looked_s += 1 / DRAWS_PER_S
+        if self._every_s is not None and self._looked_s >= self._every_s:
+            self._looked_s = 0.0
+            self._telling.add(self._standing(self._state))
 
 
 def _plainly(event: Event, *, verbose: bool) -> str:

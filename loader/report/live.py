@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self, TextIO
 
 from loader.report import progress, text
 from loader.report.listeners import Patient
+from loader.report.telling import CLOSE_S, TOLD_KEPT
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from loader.report.progress import Progress
 
 DRAWS_PER_S = 4
-TOLD_KEPT = 10_000
-"""Lines that wait for the terminal; of a terminal that was stopped (Ctrl-S) for long, the oldest go."""
 
 
 class LiveBlock:
@@ -45,6 +44,7 @@ class LiveBlock:
         ascii_only: bool = False,
         reflows: bool = True,
         clock: Callable[[], float] = time.monotonic,
+        close_s: float = CLOSE_S,
     ) -> None:
         self._state = state
         self._out = Patient(out)
@@ -54,6 +54,7 @@ class LiveBlock:
         self._ascii_only = ascii_only
         self._reflows = reflows
         self._clock = clock
+        self._close_s = close_s
         self._waiting: deque[str] = deque(maxlen=TOLD_KEPT)
         self._drawn: list[str] = []
         self._console: Console | None = None
@@ -72,7 +73,9 @@ class LiveBlock:
 
     def __exit__(self, *error: object) -> None:
         self._ended.set()
-        self._thread.join()
+        self._thread.join(self._close_s)
+        if self._thread.is_alive():
+            return  # the terminal takes nothing (Ctrl-S), not even that the block goes
         self._write(self._erasure(*self._size()) + self._news())
         self._drawn = []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import threading
 from functools import partial
 
 import pytest
@@ -37,6 +38,7 @@ from loader.outcomes import ErrorCount, Outcome
 from loader.report import display, progress, text
 from loader.report.live import DRAWS_PER_S, LiveBlock
 from loader.report.progress import Progress
+from loader.report.telling import TOLD_KEPT, say
 
 OPENED = LoadOpened("01JD8-7QK2", "Leads", "www.zohoapis.eu", "/data/leads.ndjson", 1_000_000, 0)
 
@@ -233,12 +235,67 @@ def test_plain_lines_tell_the_opening_and_what_needs_a_line() -> None:
     ]
 
 
+class Listening(io.StringIO):
+    """Tells when something was said."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said = threading.Event()
+
+    def flush(self) -> None:
+        super().flush()
+        self.said.set()
+
+
+class Unread(io.StringIO):
+    """Takes nothing as long as nobody reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits = threading.Event()
+        self.reader = threading.Event()
+
+    def write(self, text: str, /) -> int:
+        self.waits.set()
+        self.reader.wait(60)
+        return super().write(text)
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_a_pipe_that_nobody_reads_holds_up_neither_the_events_nor_the_end_of_a_load(quiet: bool) -> None:
+    out = Unread()
+    shown = display.display(Progress(concurrency=1), out, quiet=quiet, show_progress=False)
+    assert isinstance(shown, display.Quiet | display.PlainLines)
+    telling = shown._telling
+    telling._close_s = 0.05
+    with shown:
+        shown(Warned("the first"))
+        assert out.waits.wait(60)
+        for number in range(TOLD_KEPT + 100):
+            shown(Warned(f"number {number}"))
+    assert telling._thread.is_alive(), "it waits for a reader, and nobody for it"
+    out.reader.set()
+    telling._thread.join(60)
+    said = out.getvalue().splitlines()
+    assert (len(said), said[-1]) == (TOLD_KEPT + 1, f"warning: number {TOLD_KEPT + 99}")
+
+
+def test_a_terminal_that_takes_nothing_does_not_hold_up_the_end_of_a_load() -> None:
+    out = Unread()
+    shown = LiveBlock(told(OPENED), out, told=lambda _: "", size=lambda: (80, 24), color=False, close_s=0.05)
+    with shown:
+        assert out.waits.wait(60)
+    assert shown._thread.is_alive()
+    out.reader.set()
+    shown._thread.join(60)
+
+
 def test_a_plain_line_comes_though_nothing_happens() -> None:
-    ticked = display.PlainLines(told(OPENED), out := io.StringIO(), every_s=0.25)
+    ticked = display.PlainLines(told(OPENED), out := Listening(), every_s=0.25)
     with ticked:
-        ticked._ended.wait(1.0)
+        assert out.said.wait(60)
     assert "0 records settled" in out.getvalue()
-    assert not ticked._thread.is_alive()
+    assert not ticked._telling._thread.is_alive()
 
 
 def test_verbose_tells_each_refused_or_doubtful_call() -> None:
@@ -276,7 +333,7 @@ def test_quiet_tells_warnings_only() -> None:
 def test_a_closed_stderr_does_not_stop_a_load() -> None:
     out = io.StringIO()
     out.close()
-    display.say(out, "nobody reads this")
+    say(out, "nobody reads this")
 
 
 def live(state: Progress, out: io.StringIO, size: list[int], *, reflows: bool = True) -> LiveBlock:
