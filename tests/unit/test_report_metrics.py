@@ -260,9 +260,8 @@ def test_no_message_of_the_api_is_in_a_span(reason: str, told: str) -> None:
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     spans = Spans(provider.get_tracer("test"))
-    for event in (OPENED, BatchSent(1, 1, 1), BatchRefused(1, 1, reason)):
-        spans(event)
-    for event in (BatchSent(1, 2, 1), BatchInDoubt(1, 2, 1, reason)):
+    refused = (OPENED, BatchSent(1, 1, 1), BatchRefused(1, 1, reason))
+    for event in (*refused, BatchSent(1, 2, 1), BatchInDoubt(1, 2, 1, reason)):
         spans(event)
     provider.shutdown()
     assert [span.status.description for span in exporter.get_finished_spans()] == [told, told]
