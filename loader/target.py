@@ -42,3 +42,15 @@ def _accounts_of(api_url: str) -> str:
         why="--api-domain is none of the known data centres",
         hint="Add --accounts-url https://HOST",
     )
+
+
+def flags_of(target: Target) -> tuple[str, ...]:
+    """The flags that name this target; none where the defaults do."""
+    for name, centre in DATA_CENTRES.items():
+        if centre.api_url == target.api_url:
+            flags = () if name == DEFAULT_DC else ("--dc", name)
+            usual = centre.accounts_url
+            break
+    else:
+        flags, usual = ("--api-domain", target.api_url), target.api_url
+    return flags if target.accounts_url == usual else (*flags, "--accounts-url", target.accounts_url)

@@ -15,6 +15,7 @@ from loader.report.display import display
 from loader.report.progress import Progress
 from loader.report.text import name_of
 from loader.settings import LoadSettings
+from loader.target import flags_of
 
 
 def run_check(
@@ -25,8 +26,9 @@ def run_check(
     as_json: bool = False,
     quiet: bool = False,
     no_color: bool = False,
+    dry_run: bool = False,
 ) -> int:
-    """Checks the input to its end; returns the exit code."""
+    """Checks the input to its end; returns the exit code. `dry_run`: the command is `load -n`."""
     import anyio  # noqa: PLC0415 - with `checking` a fifth of a second, which no mistyped flag should cost
 
     from loader import checking  # noqa: PLC0415 - as above
@@ -48,13 +50,13 @@ def run_check(
     checked = anyio.run(main)
     code = ExitCode.NOT_ALL_INSERTED if checked.invalid else ExitCode.OK
     if not quiet:
-        show(_screen(checked, settings, code))
+        show(_screen(checked, settings, code, dry_run=dry_run))
     if as_json:
         give(msgspec.json.encode({**msgspec.structs.asdict(checked), "exit_code": int(code)}))
     return code
 
 
-def _screen(checked: object, settings: LoadSettings, code: ExitCode) -> list[str]:
+def _screen(checked: object, settings: LoadSettings, code: ExitCode, *, dry_run: bool) -> list[str]:
     from loader.checking import Checked  # noqa: PLC0415 - as above
 
     assert isinstance(checked, Checked)
@@ -79,12 +81,21 @@ def _screen(checked: object, settings: LoadSettings, code: ExitCode) -> list[str
             "Custom fields, layouts and options are an organisation's own: with credentials in the",
             "environment that may read settings, the check reads them.",
         ]
-    lines += ["", _next(checked.invalid, settings)]
+    lines += ["", _next(checked.invalid, settings, dry_run=dry_run)]
     return lines
 
 
-def _next(invalid: int, settings: LoadSettings) -> str:
-    where, module = settings.input, settings.target.module
-    if invalid:
-        return f"Mend those lines, then: {command('check', where, '--module', module)}"
-    return f"To load them: {command('load', where, '--module', module)}"
+def _next(invalid: int, settings: LoadSettings, *, dry_run: bool) -> str:
+    """What to type, with the target: without it the next step would go to another organisation."""
+    if dry_run:
+        return (
+            "Mend those lines, then type the same command again."
+            if invalid
+            else "To load them, type the same command without -n (--dry-run)."
+        )
+    words = (settings.input, "--module", settings.target.module, *flags_of(settings.target))
+    return (
+        f"Mend those lines, then: {command('check', *words)}"
+        if invalid
+        else (f"To load them: {command('load', *words)}")
+    )

@@ -83,6 +83,25 @@ def test_a_good_file_ends_with_0_and_the_command_that_loads_it(tmp_path: Path) -
     assert "With 5 users and 2 s a call" in screen(done)
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        ("--dc", "eu"),
+        ("--api-domain", "http://127.0.0.1:9"),
+        ("--api-domain", "http://127.0.0.1:9", "--accounts-url", "http://127.0.0.1:8"),
+        ("--dc", "in", "--accounts-url", "http://127.0.0.1:8"),
+    ],
+    ids=["a data centre", "an address", "two addresses", "both"],
+)
+def test_the_next_command_goes_to_the_same_target(tmp_path: Path, target: tuple[str, ...]) -> None:
+    path = tmp_path / "good.ndjson"
+    path.write_text('{"Last_Name": "Lovelace"}\n')
+    told = screen(run("check", path, "--module", "Leads", *target, columns=200))
+    assert f"To load them: loader load {path} --module Leads {' '.join(target)}" in told
+    dry = screen(run("load", path, "--module", "Leads", "--key", "Email", *target, "-n"))
+    assert "To load them, type the same command without -n" in dry
+
+
 def test_a_program_reads_the_same_as_json(leads: Path) -> None:
     done = run("check", leads, "--module", "Leads", "--json", "-q")
     told = json.loads(done.stdout)

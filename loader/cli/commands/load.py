@@ -82,7 +82,13 @@ def load(source: str, **flags: Any) -> int:
         raise UsageError("cannot read stdin", why="it is closed", hint="Pipe the records in, or name a file")
     settings = settings_of(source, flags)
     if flags["dry_run"]:
-        return run_check(settings, as_json=flags["as_json"], quiet=flags["quiet"], no_color=flags["no_color"])
+        return run_check(
+            settings,
+            as_json=flags["as_json"],
+            quiet=flags["quiet"],
+            no_color=flags["no_color"],
+            dry_run=True,
+        )
     if flags["new"] and not flags["yes"]:
         confirm_new(settings.load_dir)
     return run_load(settings, Showing.of(flags), fresh=flags["new"])
