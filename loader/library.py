@@ -154,15 +154,14 @@ class Loader:
             LoaderError: the load could not begin, or could not go on; what is settled is recorded, and
                 `status(load_dir)` tells it.
         """
-        is_path = isinstance(source, (str, os.PathLike))
-        if load_dir is None and not is_path:
+        name, records = _input_of(source)
+        if load_dir is None and records is not None:
             raise UsageError(
                 "records from a program need a load directory",
                 why="there is no file beside which it could be",
                 hint='loader.load(records, load_dir="leads.load")',
             )
-        name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else STDIN
-        if is_path and name == STDIN:
+        if records is None and name == STDIN:
             raise UsageError(
                 "stdin is the command's", hint="Hand over sys.stdin.buffer: its lines are records."
             )
@@ -170,7 +169,7 @@ class Loader:
         settings = LoadSettings(
             input=name, load_dir=Path(load_dir or f"{name}.load"), target=self._target, **options
         )
-        feed = None if isinstance(source, (str, os.PathLike)) else Feed(source)
+        feed = None if records is None else Feed(records)
         stop = _Stop()
         self._running.append(stop)
         try:
@@ -189,6 +188,13 @@ class Loader:
 
     def _known_credentials(self) -> Credentials:
         return self._credentials or read_credentials(os.environ)
+
+
+def _input_of(source: str | os.PathLike[str] | Records) -> tuple[str, Records | None]:
+    """The input's name, and the records where it is no file."""
+    if isinstance(source, (str, os.PathLike)):
+        return os.fspath(source), None
+    return STDIN, source
 
 
 class _Stop:
