@@ -55,7 +55,8 @@ _OTHERS = {
     b"/crm/v8/settings/fields": _FIELDS,
     b"/crm/v8/settings/layouts": b'{"layouts":[{"id":"5725767000000091055","sections":[]}]}',
     b"/crm/v8/users": b'{"users":[{"id":"5725767000000411001","full_name":"Sink"}]}',
-    b"/crm/v8/org": b'{"org":[{"id":"5725767000000000001","zgid":"1","company_name":"Sink"}]}',
+    b"/crm/v8/org": b'{"org":[{"id":"5725767000000000001","zgid":"1","company_name":"Sink",'
+    b'"license_details":{"paid_type":"ultimate","users_license_purchased":5000}}]}',
 }
 
 

@@ -5,6 +5,7 @@ Composition only; each part's behaviour is in `client` and `throttle`.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
@@ -41,9 +42,12 @@ class SteadyClock:
         return self._epoch + self._running()
 
 
+_RUNNING: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
 def _running_s() -> float:
     """Seconds that go on while the machine sleeps, where the system counts them."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+    return time.clock_gettime(_RUNNING)
 
 
 steady_time: Final = SteadyClock()
@@ -86,6 +90,8 @@ async def connect(
         observe=observe,
         budget=shared.credits,
         places=shared.places,
+        # anyio would ask at each look which kind of event loop this is.
+        clock=asyncio.get_running_loop().time,
     )
     accounts = HttpTransport(target.accounts_url, None, timeout_s=settings.timeout_s, connections=1)
     tokens = Tokens(

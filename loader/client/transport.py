@@ -76,9 +76,7 @@ class HttpTransport:
         self._session = aiohttp.ClientSession(
             connector=SilentConnector(limit=self._connections, keepalive_timeout=KEEP_ALIVE_S),
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(
-                total=self._timeout_s, connect=connect_s, sock_connect=connect_s, sock_read=self._timeout_s
-            ),
+            timeout=aiohttp.ClientTimeout(total=self._timeout_s, connect=connect_s, sock_connect=connect_s),
             # Uncompressed, 100 results are 40 kB and cost nothing to unpack; and no small answer can grow.
             headers={"User-Agent": "crm-bulk-loader", "Accept-Encoding": "identity"},
             # HTTPS_PROXY would send records through a host that nobody named to the loader, and a netrc entry

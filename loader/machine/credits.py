@@ -1,8 +1,10 @@
 """The credits of one organisation, as all its loads on this machine spend them.
 
 On disk it is a ring of minutes, a slot of 32 bytes each. What is spent is written before the call leaves, so
-a load that is killed has charged every call that it made. A call costs five system calls: the ring is read
-again only when a minute has passed, or when somebody has changed another slot than the present one.
+a load that is killed has charged every call that it made. Five system calls do that: the ring is read again
+only when a minute has passed, or when somebody has changed another slot than the present one. And where there
+is plenty, they do it for the next few calls too, in advance; what was not needed is given back when the
+minute or the load ends. So a load that is killed may have charged up to seven calls that it never made.
 """
 
 from __future__ import annotations
@@ -31,6 +33,12 @@ from loader.throttle.credits import (
     wait_s,
 )
 from loader.wire.limits import CREDITS_WINDOW_S
+
+ADVANCE_CALLS: Final = 8
+"""Calls whose credits are written down at once."""
+PLENTY: Final = 10 * ADVANCE_CALLS * CALL_CREDITS_MAX
+"""With fewer credits left than these, or where nobody knows how many, each call's are written down by
+themselves: near the end of the day's, loads side by side find them to the last one."""
 
 _HEAD: Final = struct.Struct("<8sQqd")
 """Which file this is, how often a slot other than the present one was changed, credits a day (-1: unknown),
@@ -84,6 +92,9 @@ class SharedCredits:
         self._present = (-1, -1)
         """The minute, and the count of changes elsewhere, of which the window is."""
         self._failed = False
+        self._advance = 0
+        """Credits that are spent in the window, of calls that have not been made."""
+        self._advance_minute = -1
         self._carried: tuple[Minute, ...] = ()
         self._carried_total: tuple[int | None, float] = (None, 0.0)
         """What a file knew that is not there any more."""
@@ -96,8 +107,9 @@ class SharedCredits:
         if self._failed:
             return
         if self._file is None or self._file.path != path:
-            before = self._window.own(self._clock()) if self._file is None else 0
+            alone = self._file is None
             self.close()
+            before = self._window.own(self._clock()) if alone else 0
             self._window, self._present = Window(), (-1, -1)
             self._file = SharedFile(path, empty=_EMPTY, damaged=self._damaged)
             with self._shared() as now:
@@ -113,23 +125,38 @@ class SharedCredits:
         self._known = total
 
     def close(self) -> None:
+        if self._advance:
+            with self._shared() as now:
+                self._return_advance(now)
+        self._let_go()
+
+    def _let_go(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
 
     def take(self, credits: int) -> float:
         """0.0: they are spent now. Else nothing was spent, and the seconds until so many are free."""
-        now = self._look()  # as `_shared`, without what its context costs each call
-        try:
-            if now is None:
-                now = self._clock()
-            left = wait_s(self._window, credits, usable=self._usable(), now=now)
+        if credits <= self._advance and minute_of(self._clock()) == self._advance_minute:
+            self._advance -= credits
+            return 0.0
+        with self._shared() as now:
+            if minute_of(now) != self._advance_minute:
+                self._return_advance(now)
+            usable = self._usable()
+            missing = credits - self._advance
+            left = wait_s(self._window, missing, usable=usable, now=now)
             if left == 0.0:
-                self._write(self._window.spend(credits, now))
-        finally:
-            if self._file is not None:
-                self._file.unlock()
+                plenty = usable is not None and usable - self._window.spent(now) >= PLENTY
+                self._advance = (ADVANCE_CALLS - 1) * credits if plenty else 0
+                self._advance_minute = minute_of(now)
+                self._write(self._window.spend(missing + self._advance, now))
         return left
+
+    def _return_advance(self, now: float) -> None:
+        credits, self._advance = self._advance, 0
+        if credits:
+            self._write_elsewhere(self._window.give_back(credits, now))
 
     def give_back(self, credits: int) -> None:
         """The service did not charge them."""
@@ -139,19 +166,19 @@ class SharedCredits:
     def spent_out(self) -> bool:
         """Whether the organisation has too few left for a whole call."""
         with self._shared() as now:
-            return self._total is not None and self._total - self._window.spent(now) < CALL_CREDITS_MAX
+            return self._total is not None and self._total - self._spent(now) < CALL_CREDITS_MAX
 
     def correct(self, remaining: int) -> None:
         """The service says how many remain. Where the day's are not known, that is all there is to go by."""
         with self._shared() as now:
             total = self._total
             if total is None or (self._word is None and self._known_until):
-                known = self._window.spent(now) + remaining
+                known = self._spent(now) + remaining
                 if known != self._known:
                     self._known, self._known_until = known, now + CREDITS_WINDOW_S + MINUTE_S
                     self._write_elsewhere(())
                 return
-            changed = self._window.correct(total - remaining, now)
+            changed = self._window.correct(total - remaining + self._advance, now)
             if changed:
                 self._write_elsewhere(changed)
 
@@ -160,7 +187,7 @@ class SharedCredits:
         with self._shared() as now:
             total = self._total
             kept = 0 if total is None else self._keep(total)
-            return Standing(self._window.spent(now), total, kept, self._window.coming_back(now))
+            return Standing(self._spent(now), total, kept, self._window.coming_back(now))
 
     def counted(self) -> CreditsCounted | None:
         """How many are left, and of how many a day where that is known for good."""
@@ -169,13 +196,17 @@ class SharedCredits:
             if total is None:
                 return None
             lasting = self._word is not None or not self._known_until
-            left = max(total - self._window.spent(now), 0)
+            left = max(total - self._spent(now), 0)
             return CreditsCounted(left, total if lasting else None)
 
     def own(self) -> int:
         """Of what was spent in the last 24 hours, the part of loads on this machine."""
         with self._shared() as now:
-            return self._window.own(now)
+            return self._window.own(now) - self._advance
+
+    def _spent(self, now: float) -> int:
+        """By calls that were made, as far as this load knows which were."""
+        return self._window.spent(now) - self._advance
 
     @property
     def _total(self) -> int | None:
@@ -264,7 +295,7 @@ class SharedCredits:
             f" ({error.strerror or error}): this load counts its own alone"
         )
         self._failed = True
-        self.close()
+        self._let_go()
 
     def _put_aside(self, file: SharedFile) -> None:
         try:

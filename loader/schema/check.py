@@ -115,7 +115,7 @@ class Checker:
     ) -> list[tuple[Problem, ...]]:
         """What is wrong with the lines that these records were decoded from."""
         plain = not fast.crossing and fast.all_plain(fast.join(records), len(records))
-        if plain and (fast.too_fine is None or not any(map(fast.too_fine, records))):
+        if plain and not fast.too_fine(records):
             return [()] * len(records)
         return [
             () if self._is_fine(record, raw, fast) else self._explain(raw)
@@ -127,7 +127,7 @@ class Checker:
             is_fine(kind, getattr(record, f"w{number}")) for number, kind in enumerate(fast.kinds)
         ):
             return False
-        if fast.too_fine is not None and fast.too_fine(record):
+        if fast.too_fine((record,)):
             return False
         return not fast.crossing or not any(self._crossed(_WHOLE.decode(raw), fast.crossing))
 
@@ -224,7 +224,8 @@ class _Fast(NamedTuple):
     """Of the members `w0`, `w1` ... of a decoded record: texts to look at."""
     join: Callable[[Sequence[Any]], str]
     all_plain: Callable[[str, int], bool]
-    too_fine: Callable[[Any], object] | None
+    too_fine: Callable[[Sequence[Any]], object]
+    """Whether a number of one of them has more decimals than it may."""
     crossing: tuple[CrossRule, ...]
 
 
@@ -236,24 +237,27 @@ def _each_once(problems: list[Problem]) -> tuple[Problem, ...]:
     return tuple(by_place.values())
 
 
-def _decimals_looked_for(rules: Mapping[str, Rule]) -> Callable[[Any], object] | None:
-    """Whether a number of a decoded record has more decimals than it may, which no type can say.
+def _decimals_looked_for(rules: Mapping[str, Rule]) -> Callable[[Sequence[Any]], object]:
+    """Whether a number of these decoded records has more decimals than it may, which no type can say.
 
-    `rules`: by the names of the members; None: there is nothing to look for.
+    `rules`: by the names of the members.
     """
     looks = [(name, look_for_decimals(rule)) for name, rule in rules.items()]
     if not looks:
-        return None
+        return lambda _: False
     if len(rules) == 1 and rules["n0"].decimals is not None:
         only = looks[0][1]
         # `is_coarse` without its calls: most records have one number. Adding and taking away 1.5 * 2**52
         # leaves whole numbers below 2**51 as they are, and no others; what is larger is looked at again.
-        return lambda r: (
-            (n := r.n0)
+        return lambda rs: [
+            n
+            for r in rs
+            if (n := r.n0)
             and not ((m := n * 1e6) + 6755399441055744.0 - 6755399441055744.0 == m and m / 1e6 == n)
             and only(n)
-        )
-    return any_member(looks)
+        ]
+    look = any_member(looks)
+    return lambda rs: any(map(look, rs))
 
 
 def _joiner(count: int) -> Callable[[Sequence[Any]], str]:

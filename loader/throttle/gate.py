@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from enum import Enum
 from typing import Protocol
@@ -165,7 +165,29 @@ class Place:
     def credits_left(self, remaining: int) -> None:
         """X-API-CREDITS-REMAINING said so."""
         self._gate._budget.correct(remaining)
-        self._gate._tell_credits(remaining)
+        self._gate._remaining_said(remaining)
+
+
+class _Admission:
+    """The place of one call, for as long as the context lasts.
+
+    A class, because a generator as a context costs each call three times as much.
+    """
+
+    __slots__ = ("_credits", "_gate", "_place")
+
+    def __init__(self, gate: Gate, credits: int) -> None:
+        self._gate = gate
+        self._credits = credits
+
+    async def __aenter__(self) -> Place:
+        gate = self._gate
+        async with gate._turnstile:
+            self._place = await gate._take(self._credits)
+        return self._place
+
+    async def __aexit__(self, *error: object) -> None:
+        self._gate._leave(self._place)
 
 
 class Gate:
@@ -199,13 +221,17 @@ class Gate:
         self._rate = AsyncLimiter(1, 1 / settings.rate) if settings.rate else None
         self._limit = Limit(settings.concurrency, start=settings.start)
         self._share = settings.concurrency
-        self._turnstile = anyio.Lock()
-        self._changed = anyio.Event()
+        # Fast: who finds it free goes through at once. The wait that lets others run is the call itself.
+        self._turnstile = anyio.Lock(fast_acquire=True)
+        self._changed: anyio.Event | None = None
+        """Made by who stands in the turnstile and waits for a place, or for the probe."""
         self._closed = anyio.Event()
         self._rate_wait = anyio.CancelScope()
         """Whoever stands in the turnstile waits in it for the rate."""
         self._in_flight = 0
         self._credits_due_at = 0.0
+        self._remaining: int | None = None
+        """Credits, as the service said last."""
         self._held_back = False
         """Whoever stands in the turnstile waits for a place."""
         self._state = _State.OPEN
@@ -244,8 +270,7 @@ class Gate:
             await self._closed.wait()
         self._refuse_if_closed()
 
-    @asynccontextmanager
-    async def admit(self, credits: int = 1) -> AsyncIterator[Place]:
+    def admit(self, credits: int = 1) -> AbstractAsyncContextManager[Place]:
         """A place in flight, as soon as there may be one more call that costs so many credits.
 
         Raises:
@@ -253,17 +278,15 @@ class Gate:
             NotNowError: the service has been out of reach for longer than `patience_s`, or credits are
                 spent for longer than `wait_s`.
         """
-        async with self._turnstile:
-            place = await self._take(credits)
-        try:
-            yield place
-        finally:
-            self._in_flight -= 1
-            if not place.reported:
-                self._failed(place, "the call was given up", reached=True)
-            if not self._in_flight and not self._turnstile.statistics().locked:
-                self._look_at_share(wants=False)
-            self._wake()
+        return _Admission(self, credits)
+
+    def _leave(self, place: Place) -> None:
+        self._in_flight -= 1
+        if not place.reported:
+            self._failed(place, "the call was given up", reached=True)
+        if not self._in_flight and not self._turnstile.locked():
+            self._look_at_share(wants=False)
+        self._wake()
 
     async def _take(self, credits: int) -> Place:
         due = self._rate is None
@@ -278,6 +301,7 @@ class Gate:
                 due = self._rate is None
             elif self._state is _State.PROBING or self._in_flight >= self.limit:
                 self._held_back = True
+                self._changed = anyio.Event()
                 await self._changed.wait()
             elif self._rate is not None and not due:
                 # The gate may close or pause meanwhile, so everything is looked at again.
@@ -295,26 +319,33 @@ class Gate:
         probe = self._state is _State.PAUSED
         if probe:
             self._state = _State.PROBING
-        flight = self._limit.began(self._clock(), in_flight=self._in_flight)
+        now = self._clock()
+        flight = self._limit.began(now, in_flight=self._in_flight)
         self._in_flight += 1
-        self._tell_credits()
+        self._tell_credits(now)
         return Place(self, flight, credits=credits, epoch=self._epoch, probe=probe)
 
-    def _tell_credits(self, remaining: int | None = None) -> None:
-        """By the budget; else by what the service has just said."""
-        now = self._clock()
+    def _remaining_said(self, remaining: int) -> None:
+        if self._remaining is None:
+            self._credits_due_at = 0.0
+        self._remaining = remaining
+        self._tell_credits(self._clock())
+
+    def _tell_credits(self, now: float) -> None:
+        """By the budget; else by what the service has said. Now and then, for to look is not cheap."""
         if now < self._credits_due_at:
             return
+        self._credits_due_at = now + CREDITS_TOLD_S
         counted = self._budget.counted()
-        if counted is None and remaining is not None:
-            counted = CreditsCounted(remaining)
+        if counted is None and self._remaining is not None:
+            counted = CreditsCounted(self._remaining)
         if counted is not None:
-            self._credits_due_at = now + CREDITS_TOLD_S
             self._observe(counted)
 
     def _wake(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
 
     def _look_at_share(self, *, wants: bool) -> None:
         share = self._places.share(self._settings.concurrency, wants=wants)

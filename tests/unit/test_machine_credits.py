@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loader.events import CreditsCounted
-from loader.machine.credits import SLOTS, SharedCredits
+from loader.machine.credits import ADVANCE_CALLS, PLENTY, SLOTS, SharedCredits
 from loader.machine.files import lock, open_private
 from loader.throttle.credits import counts, minute_of
 from loader.wire.limits import CREDITS_WINDOW_S
@@ -90,6 +90,47 @@ def test_what_was_spent_before_the_organisation_was_known_is_counted_there(machi
     late.join(machine.path, total=100)
     late.join(machine.path, total=100)
     assert machine.load().own() == 13
+
+
+def test_where_there_is_plenty_the_next_calls_are_charged_at_once_and_what_was_not_needed_comes_back(
+    machine: Machine,
+) -> None:
+    load = machine.load(total=PLENTY)
+    load.take(10)
+    load.take(5)
+    assert machine.load().own() == ADVANCE_CALLS * 10, "on disk before they leave"
+    assert load.own() == 15, "the load itself knows better"
+    assert load.counted() == CreditsCounted(PLENTY - 15, PLENTY)
+    load.close()
+    assert machine.load().own() == 15
+    machine.load().take(10)
+    assert machine.load().own() == 25, "there is no plenty any more"
+
+
+def test_what_was_charged_in_advance_is_not_carried_into_another_minute(machine: Machine) -> None:
+    load = machine.load(total=1_000_000)
+    load.take(10)
+    machine.now += 60
+    load.take(10)
+    load.close()
+    assert load.standing().coming_back == ((DAY, 10), (DAY + 60, 10))
+
+
+def test_what_was_charged_in_advance_counts_as_nobody_elses(machine: Machine) -> None:
+    load = machine.load(total=1_000_000)
+    load.take(10)
+    load.correct(1_000_000 - 10 - 300)
+    assert load.standing().spent == 310
+    load.close()
+    assert machine.load().standing().spent == 310
+
+
+def test_a_dearer_call_adds_to_what_is_left_of_the_advance(machine: Machine) -> None:
+    load = machine.load(total=1_000_000)
+    for credits in (1, 10, 3, 1):
+        load.take(credits)
+    load.close()
+    assert machine.load().own() == 15
 
 
 def test_the_files_are_private(machine: Machine) -> None:
