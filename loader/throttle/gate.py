@@ -182,8 +182,15 @@ class _Admission:
 
     async def __aenter__(self) -> Place:
         gate = self._gate
-        async with gate._turnstile:
+        try:
+            # Who finds it free goes through at once: the wait that lets others run is the call itself.
+            gate._turnstile.acquire_nowait()
+        except anyio.WouldBlock:
+            await gate._turnstile.acquire()
+        try:
             self._place = await gate._take(self._credits)
+        finally:
+            gate._turnstile.release()
         return self._place
 
     async def __aexit__(self, *error: object) -> None:
@@ -221,8 +228,7 @@ class Gate:
         self._rate = AsyncLimiter(1, 1 / settings.rate) if settings.rate else None
         self._limit = Limit(settings.concurrency, start=settings.start)
         self._share = settings.concurrency
-        # Fast: who finds it free goes through at once. The wait that lets others run is the call itself.
-        self._turnstile = anyio.Lock(fast_acquire=True)
+        self._turnstile = anyio.Lock()
         self._changed: anyio.Event | None = None
         """Made by who stands in the turnstile and waits for a place, or for the probe."""
         self._closed = anyio.Event()
