@@ -46,6 +46,16 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def test_the_list_of_decisions_has_each() -> None:
+    folder = ROOT / "docs" / "design" / "decisions"
+    pages = {page.name for page in folder.glob("0*.md")}
+    assert set(LINK.findall((folder / "README.md").read_text())) == pages
+    for page in pages:
+        number = re.match(r"# 0*(\d+)[.:]", (folder / page).read_text())
+        assert number is not None
+        assert page.startswith(f"{int(number[1]):04}-")
+
+
 def test_ci_runs_the_readmes_test_command_word_for_word() -> None:
     commands = re.findall(r"```sh\n(python3 .*)\n```", (ROOT / "README.md").read_text())
     assert len(commands) == 2
