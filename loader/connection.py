@@ -106,7 +106,7 @@ async def connect(
         target.api_url, tokens, timeout_s=settings.timeout_s, connections=settings.concurrency
     )
     async with accounts, transport:
-        service = Service(transport.send, transport.renew_token, gate, host, steady_time)
+        service = Service(transport.ready, transport.send, transport.renew_token, gate, host, steady_time)
         with closing(shared):
             shared.join_known()
             yield Connection(transport, tokens, gate, service, shared)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import msgspec
 
+from loader.delivery.admission import admitted
 from loader.delivery.backoff import delay_s
 from loader.delivery.policy import Stop
 from loader.delivery.refusals import stop_error
@@ -31,6 +32,8 @@ from loader.wire.pace import credits_remaining, retry_after_s
 class Service(msgspec.Struct, frozen=True):
     """The service as preflight reaches it."""
 
+    ready: Callable[[], Awaitable[None]]
+    """Waits until there is an access token; where there is one, returns at once."""
     send: Callable[[HttpRequest], Awaitable[Reply]]
     renew_token: Callable[[int], Awaitable[None]]
     gate: Gate
@@ -180,7 +183,7 @@ async def _ask(service: Service, question: HttpRequest) -> HttpReply:
     """The service's answer to a read, whatever it is, as long as it speaks this API."""
     tries = renewals = 0
     while True:
-        async with service.gate.admit() as place:
+        async with admitted(service.gate, service.ready) as place:
             reply = await service.send(question)
             if isinstance(reply, HttpReply) and (reply.status < 429 or 430 <= reply.status < 500):
                 place.passed(charged=reply.status != 401)

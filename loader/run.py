@@ -174,7 +174,7 @@ class Run:
             stamped=bool(settings.stamp),
             series=self._alone is not None,
         )
-        sender = Sender(line.transport.send, line.transport.renew_token, line.gate)
+        sender = Sender(line.transport.ready, line.transport.send, line.transport.renew_token, line.gate)
         return Doubts(
             DoubtSettings(self._rung, key, settings.quiet_period_s, shared),
             account=account,

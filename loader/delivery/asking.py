@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
+from loader.delivery.admission import admitted
 from loader.delivery.backoff import delay_s
 from loader.delivery.keys import KeyReader, fold
 from loader.delivery.policy import Claim
@@ -47,8 +48,12 @@ class Asker(msgspec.Struct, frozen=True):
 
 
 class Sender(msgspec.Struct, frozen=True):
-    """How a question reaches the CRM: through the same gate as every call."""
+    """How a question reaches the CRM: through the same gate as every call.
 
+    `ready` waits until there is an access token, and returns at once where there is one.
+    """
+
+    ready: Callable[[], Awaitable[None]]
     send: Callable[[HttpRequest], Awaitable[Reply]]
     renew_token: Callable[[int], Awaitable[None]]
     gate: Gate
@@ -150,7 +155,7 @@ class CrmResolver:
         """Unreadable: the API will not tell."""
         tries = 0
         while True:
-            async with self._sender.gate.admit() as place:
+            async with admitted(self._sender.gate, self._sender.ready) as place:
                 reply = await self._sender.send(question)
                 answer = _report(place, reply, self._fields)
                 if (remaining := credits_remaining(reply)) is not None:

@@ -483,7 +483,7 @@ class World:
             stamped=self._stamp is not None,
             series=self._alone is not None,
         )
-        sender = Sender(self.crm.send, self.crm.renew_token, self.gate)
+        sender = Sender(self.crm.ready, self.crm.send, self.crm.renew_token, self.gate)
         return Doubts(
             DoubtSettings(self._rung, key, self._quiet_period_s, self._shared_keys),
             account=account,

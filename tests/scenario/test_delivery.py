@@ -955,6 +955,53 @@ def test_a_record_in_doubt_stays_in_doubt_where_its_second_sending_finds_no_acce
     assert world.recorder.final == {}
 
 
+class TokenLateForQuestions(FakeCrm):
+    """The insert has its token; from then on there is none for a while, as often as `takes_s` says."""
+
+    def __init__(self, *takes_s: float, in_vain: bool = False) -> None:
+        super().__init__()
+        self.takes_s = list(takes_s)
+        self.in_vain = in_vain
+        self.waited_in: list[int] = []
+        self.world: World | None = None
+
+    async def ready(self) -> None:
+        if not self.inserts or not self.takes_s:
+            return
+        takes_s = self.takes_s.pop(0)
+        if takes_s:
+            assert self.world is not None
+            self.waited_in.append(self.world.gate.in_flight)
+            await anyio.sleep(takes_s)
+            if self.in_vain:
+                raise NotNowError("there is no access token")
+
+
+def asking_late(crm: TokenLateForQuestions) -> World:
+    """Its first insert gets no answer, so that the CRM is asked."""
+    crm.world = World(crm, key="Email", rung=Rung.ASK)
+    crm.plan.extend([Deed.LOSE_AFTER])
+    return crm.world
+
+
+def test_a_question_waits_for_its_access_token_without_a_place() -> None:
+    world = asking_late(crm := TokenLateForQuestions(300.0))
+    run(world, [leads(1, 2)])
+    require_all_inserted(world, 2)
+    assert crm.waited_in == [0]
+    assert crm.inserts == [[1, 2]]
+
+
+def test_a_question_whose_token_runs_out_in_its_place_costs_nothing_and_leaves_the_doubt() -> None:
+    world = asking_late(crm := TokenLateForQuestions(0.0, 300.0, in_vain=True))
+    run(world, [leads(1, 2)])
+    assert isinstance(world.pipeline.error, NotNowError)
+    assert crm.waited_in == [1]
+    assert world.recorder.may_be_applied == {1, 2}
+    assert world.budget.taken == [1, 1]
+    assert world.budget.given_back == [1]
+
+
 def test_a_question_that_finds_the_token_expired_costs_one_refresh_and_is_asked_again() -> None:
     world = World(FakeCrm(), key="Email", rung=Rung.ASK)
     world.crm.plan.extend([Deed.LOSE_AFTER])

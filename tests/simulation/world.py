@@ -433,7 +433,7 @@ class World:
             sleep=anyio.sleep,
         )
         wire = cast(HttpTransport, Wire(self.network, tokens))
-        service = Service(wire.send, wire.renew_token, gate, "crm.example", self.local_time)
+        service = Service(wire.ready, wire.send, wire.renew_token, gate, "crm.example", self.local_time)
         # The service tells its time in whole seconds.
         offset_s = float(int(self.server_time())) - self.local_time()
         user_id = US if self.plan.user_known else ""

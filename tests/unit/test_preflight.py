@@ -67,6 +67,11 @@ class Script:
         self.asked: list[str] = []
         self.renewed: list[int] = []
         self.events: list[Event] = []
+        self.token_takes_s: list[float | NotNowError] = []
+        """At each look for an access token; then there is one."""
+        self.waited_in: list[int] = []
+        """Calls in flight while it was waited for."""
+        self.gate: Gate | None = None
 
     async def send(self, request: HttpRequest) -> Reply:
         assert request.method == "GET", "preflight reads, and nothing else"
@@ -76,6 +81,15 @@ class Script:
         listed = self.answers[name]
         return listed.pop(0) if len(listed) > 1 else listed[0]
 
+    async def ready(self) -> None:
+        takes_s = self.token_takes_s.pop(0) if self.token_takes_s else 0.0
+        if isinstance(takes_s, NotNowError):
+            raise takes_s
+        if takes_s:
+            assert self.gate is not None
+            self.waited_in.append(self.gate.in_flight)
+            await anyio.sleep(takes_s)
+
     async def renew_token(self, number: int) -> None:
         self.renewed.append(number)
 
@@ -83,13 +97,15 @@ class Script:
         self, module: str = "Leads", *, patience_s: float = 60.0, budget: FakeBudget | None = None
     ) -> Preflight:
         async def main() -> Preflight:
-            gate = Gate(
+            self.gate = gate = Gate(
                 GateSettings(10, None, patience_s, "crm.example"),
                 observe=self.events.append,
                 budget=budget,
                 jitter=lambda: 0.5,
             )
-            service = Service(self.send, self.renew_token, gate, "crm.example", lambda: NOON_S + 90)
+            service = Service(
+                self.ready, self.send, self.renew_token, gate, "crm.example", lambda: NOON_S + 90
+            )
             return await preflight.ask(service, module, observe=self.events.append)
 
         return virtual_time.run(main)
@@ -283,3 +299,18 @@ def test_a_module_that_there_is_not_is_answered_with_the_one_that_may_be_meant(
     with pytest.raises(UsageError) as stopped:
         script.run(written)
     assert f"Did you mean {meant}?" in stopped.value.hint
+
+
+def test_an_access_token_is_waited_for_without_a_place() -> None:
+    script = Script()
+    script.token_takes_s = [300.0]
+    assert script.run().organisation
+    assert script.waited_in == [0]
+
+
+def test_a_question_whose_token_has_run_out_in_its_place_costs_nothing() -> None:
+    script, budget = Script(), FakeBudget()
+    script.token_takes_s = [0.0, NotNowError("there is no access token")]
+    with pytest.raises(NotNowError, match="there is no access token"):
+        script.run(budget=budget)
+    assert (script.asked, budget.spent) == ([], 0)
