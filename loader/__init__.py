@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from loader.client.token_memory import TokenMemory
     from loader.errors import (
         CredentialsError,
         DiskError,
@@ -41,6 +42,7 @@ __all__ = [
     "Report",
     "Target",
     "Threshold",
+    "TokenMemory",
     "TooManyRejectedError",
     "UsageError",
     "load",
@@ -48,6 +50,7 @@ __all__ = [
 ]
 
 _PLACES = {
+    "loader.client.token_memory": ("TokenMemory",),
     "loader.library": ("Loader", "Report", "load", "status"),
     "loader.outcomes": ("Outcome",),
     "loader.settings": ("Credentials", "Target", "Threshold"),

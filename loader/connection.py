@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from loader.client.token_memory import TokenMemory
 from loader.client.tokens import Tokens
 from loader.client.transport import HttpTransport
 from loader.errors import UsageError
@@ -69,22 +70,38 @@ class Connection(msgspec.Struct, frozen=True):
         self.shared.join(facts.organisation, total=total)
 
 
-@asynccontextmanager
-async def connect(
-    settings: LoadSettings, credentials: Credentials, observe: Observer
-) -> AsyncIterator[Connection]:
-    """Open for as long as the context lasts."""
-    target = settings.target
-    host = target.api_url.partition("://")[2]
-    shared = SharedState(
+def shared_state(settings: LoadSettings, credentials: Credentials, observe: Observer) -> SharedState:
+    """What loads with these credentials share on this machine; to be closed by whoever asks for it."""
+    return SharedState(
         settings.state_dir,
-        host=host,
+        host=_host(settings),
         credentials=credentials.refresh_token or credentials.access_token,
         lasting=bool(credentials.refresh_token),
         daily_credits=settings.daily_credits,
         keep=settings.keep_credits.of,
         warn=lambda text: observe(Warned(text)),
     )
+
+
+def _host(settings: LoadSettings) -> str:
+    return settings.target.api_url.partition("://")[2]
+
+
+@asynccontextmanager
+async def connect(
+    settings: LoadSettings,
+    credentials: Credentials,
+    observe: Observer,
+    *,
+    token_memory: TokenMemory | None = None,
+) -> AsyncIterator[Connection]:
+    """Open for as long as the context lasts.
+
+    `token_memory`: where loads of this process share their access tokens; None: this one takes its own.
+    """
+    target = settings.target
+    host = _host(settings)
+    shared = shared_state(settings, credentials, observe)
     gate = Gate(
         GateSettings(settings.concurrency, settings.rate, settings.patience_s, host, wait_s=settings.wait_s),
         observe=observe,
@@ -101,6 +118,7 @@ async def connect(
         patience_s=settings.patience_s,
         observe=observe,
         grants=shared.grants,
+        held=None if token_memory is None else token_memory.of(credentials, target.accounts_url),
     )
     transport = HttpTransport(
         target.api_url, tokens, timeout_s=settings.timeout_s, connections=settings.concurrency

@@ -166,11 +166,13 @@ class TokenRefreshed(Event, frozen=True, gc=False):
 
 
 class TokenAwaited(Event, frozen=True, gc=False):
-    """An access token may not be asked for yet; the load waits for its turn until `--patience` ends."""
+    """An access token may not be had yet; the load waits for its turn until `--patience` ends."""
 
     host: str
     reason: str
     gives_up_in_s: float
+    goes_on_in_s: float | None = None
+    """After so long it goes on by itself, within patience; None: that is not known."""
 
 
 class ServiceUnreachable(Event, frozen=True, gc=False):

@@ -6,13 +6,14 @@ A grant code becomes a refresh token here too. No secret is in any message of th
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 
 import msgspec
 
 from loader import preflight
 from loader.client.masking import masked
 from loader.client.transport import HttpTransport
-from loader.connection import connect, require_same_data_centre
+from loader.connection import connect, require_same_data_centre, shared_state
 from loader.errors import CredentialsError, NotNowError, UsageError
 from loader.events import Observer
 from loader.settings import Credentials, LoadSettings
@@ -91,17 +92,25 @@ async def whose(settings: LoadSettings, credentials: Credentials, *, observe: Ob
     )
 
 
-async def exchange(accounts_url: str, credentials: Credentials, code: str, *, timeout_s: float) -> Granted:
+async def exchange(
+    settings: LoadSettings, credentials: Credentials, code: str, *, observe: Observer
+) -> Granted:
     """Turn a grant code into a refresh token: asked once, for a code is good for one answer.
 
-    `credentials` hold the client's id and secret.
+    `credentials` hold the client's id and secret. The access token that comes with it counts towards those
+    that the refresh token is good for.
 
     Raises:
         CredentialsError: the code or the client is refused.
         NotNowError: the token service is out of reach; the code may be used up.
     """
-    async with HttpTransport(accounts_url, None, timeout_s=timeout_s, connections=1) as accounts:
-        return await _exchange(accounts.send, accounts_url.partition("://")[2], credentials, code)
+    url = settings.target.accounts_url
+    async with HttpTransport(url, None, timeout_s=settings.timeout_s, connections=1) as accounts:
+        granted = await _exchange(accounts.send, url.partition("://")[2], credentials, code)
+    renewing = msgspec.structs.replace(credentials, refresh_token=granted.refresh_token)
+    with closing(shared_state(settings, renewing, observe)) as shared:
+        shared.count_token()
+    return granted
 
 
 async def _exchange(

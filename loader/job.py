@@ -17,6 +17,7 @@ from loader.aftermath import publish, stored_summary, summary_of
 from loader.checkpoint.entries import Head
 from loader.checkpoint.log import CheckpointLog, Opening
 from loader.checkpoint.recorder import Recorder
+from loader.client.token_memory import TokenMemory
 from loader.connection import connect, require_same_data_centre, steady_time
 from loader.errors import (
     LoaderError,
@@ -40,12 +41,13 @@ async def load(
     only_doubts: bool = False,
     feed: Feed | None = None,
     watch: Callable[[StopSignals], Coroutine[None, None, None]] = StopSignals.watch,
+    token_memory: TokenMemory | None = None,
 ) -> Finished:
     """Begin a load, or go on with it where its log says; `fresh` sets aside what is in its directory.
 
     `only_doubts` settles what is in doubt and sends nothing else. `credentials` is called only where there
     is something to send. `feed` has the records, in place of stdin. `watch` is run beside the load and asks
-    it to stop when there is a reason.
+    it to stop when there is a reason. `token_memory`: where loads of this process share access tokens.
 
     Raises:
         LoaderError: nothing was begun, and no record was sent.
@@ -60,7 +62,14 @@ async def load(
                 watching.start_soon(feed.run)
             try:
                 finished = await _load(
-                    settings, credentials, observe, stops, fresh=fresh, only_doubts=only_doubts, feed=feed
+                    settings,
+                    credentials,
+                    observe,
+                    stops,
+                    fresh=fresh,
+                    only_doubts=only_doubts,
+                    feed=feed,
+                    token_memory=token_memory,
                 )
             except LoaderError as reason:  # a task group would wrap it
                 error = reason
@@ -82,6 +91,7 @@ async def _load(
     fresh: bool,
     only_doubts: bool,
     feed: Feed | None,
+    token_memory: TokenMemory | None,
 ) -> Finished:
     began = time.monotonic()
     identity = recall.identity_of(settings)
@@ -101,7 +111,9 @@ async def _load(
             compared = await recall.look(stream, log.ledger, settings, identity=identity)
             if (log.ledger.sealed and not compared.more) or (only_doubts and not log.ledger.open_records):
                 return await _nothing_left(log, settings, observe)
-        line = await stack.enter_async_context(connect(settings, credentials(), observe))
+        line = await stack.enter_async_context(
+            connect(settings, credentials(), observe, token_memory=token_memory)
+        )
         facts = await preflight.ask(line.service, settings.target.module, observe=observe)
         require_same_data_centre(settings.target, line.tokens.api_domain)
         line.join(facts)

@@ -17,6 +17,7 @@ import anyio
 import msgspec
 
 from loader import job
+from loader.client.token_memory import TokenMemory
 from loader.credentials import read_credentials
 from loader.errors import UsageError
 from loader.events import Event, Observer
@@ -86,8 +87,9 @@ class Report(msgspec.Struct, frozen=True):
 class Loader:
     """Loads records into one module of one organisation: `async with Loader("Leads", dc="eu") as loader`.
 
-    Its loads share what the organisation allows. Leaving the context asks loads that still run to stop, and
-    waits until the answers of their calls are recorded.
+    Its loads share what the organisation allows, and their access token, which is kept in memory alone.
+    Leaving the context asks loads that still run to stop, and waits until the answers of their calls are
+    recorded.
     """
 
     def __init__(
@@ -99,12 +101,14 @@ class Loader:
         accounts_url: str | None = None,
         credentials: Credentials | None = None,
         observe: Observer | None = None,
+        token_memory: TokenMemory | None = None,
         **options: Unpack[LoadOptions],
     ) -> None:
         """`target` is the API name of a module, in the data centre `dc` ("us", "eu", ...) or at `api_domain`.
 
         `credentials` come from the environment where none are given, as for the command. `observe` is called
         with each event of `loader.events`, on the event loop; it returns at once and never raises.
+        `token_memory` is for several of these, or calls of `load`, that are to share their access tokens.
 
         Raises:
             UsageError: options that do not go together, or an address that is not safe.
@@ -116,6 +120,7 @@ class Loader:
         )
         self._credentials = credentials
         self._observe = observe or _nobody
+        self._token_memory = TokenMemory() if token_memory is None else token_memory
         self._options = options
         self._running: list[_Stop] = []
         self._changed = anyio.Event()
@@ -174,7 +179,12 @@ class Loader:
         self._running.append(stop)
         try:
             finished = await job.load(
-                settings, self._known_credentials, observe=self._observe, feed=feed, watch=stop.watch
+                settings,
+                self._known_credentials,
+                observe=self._observe,
+                feed=feed,
+                watch=stop.watch,
+                token_memory=self._token_memory,
             )
         finally:
             if feed is not None:
@@ -228,6 +238,7 @@ def load(
     accounts_url: str | None = None,
     credentials: Credentials | None = None,
     observe: Observer | None = None,
+    token_memory: TokenMemory | None = None,
     **options: Unpack[LoadOptions],
 ) -> Report:
     """One load, from code that is not async: as `Loader.load`, in an event loop of its own.
@@ -244,6 +255,7 @@ def load(
             accounts_url=accounts_url,
             credentials=credentials,
             observe=observe,
+            token_memory=token_memory,
             **options,
         )
         async with loader:

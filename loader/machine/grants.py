@@ -82,6 +82,13 @@ class SharedGrants:
                 self._write([*times[1:], now])
         return left
 
+    def add(self) -> None:
+        """One was granted at this moment that was not taken here: it came with a grant code."""
+        now = self._clock()
+        with self._times() as known:
+            if known:
+                self._write([*sorted(known)[1:], now])
+
     def granted(self) -> None:
         """The service counts from the moment at which it answered, not from ours."""
         self._own.granted()

@@ -53,6 +53,11 @@ class SharedState:
         self.places = SharedPlaces(warn=warn)
         self.grants = None if self._own is None else SharedGrants(self._own, warn=warn)
 
+    def count_token(self) -> None:
+        """An access token was granted that nobody took here: it came with a grant code, and counts as any."""
+        if self.grants is not None:
+            self.grants.add()
+
     def join_known(self) -> None:
         """Joins the organisation that these credentials belonged to before, if they have been used here."""
         known = self._known_organisation()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Self, TextIO
 
@@ -50,10 +51,10 @@ def told(event: Event, *, verbose: bool) -> str:
             return f"{host} is out of reach ({reason}); giving up in {text.time_left(event.gives_up_in_s)}"
         case TokenAwaited():
             host, reason = text.printable(event.host), text.printable(event.reason)
-            return (
-                f"waiting to ask {host} for an access token ({reason});"
-                f" giving up in {text.time_left(event.gives_up_in_s)}"
-            )
+            waited = f"waiting to ask {host} for an access token ({reason}); nothing is lost"
+            if event.goes_on_in_s is None:
+                return f"{waited}, it is tried again; giving up {_when(event.gives_up_in_s)}"
+            return f"{waited}, it goes on by itself {_when(event.goes_on_in_s)}"
         case CreditsRanOut():
             return f"the day's credits are spent; sending goes on in {text.time_left(event.wait_s)}"
         case CreditsReturned():
@@ -61,6 +62,13 @@ def told(event: Event, *, verbose: bool) -> str:
         case LoadStopping():
             return f"{event.signal}: nothing new is sent, waiting for answers; once more stops at once"
     return _detail(event) if verbose else ""
+
+
+def _when(in_s: float) -> str:
+    """`in 4 m, at 18:47:12`: by the clock of who reads it."""
+    # A second more: who looks then is not too early.
+    at = datetime.now() + timedelta(seconds=in_s + 1)
+    return f"in {text.time_left(in_s)}, at {at:%H:%M:%S}"
 
 
 def _detail(event: Event) -> str:

@@ -10,10 +10,14 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from loader.wire.limits import TOKEN_LIFE_S
+from loader.wire.limits import TOKEN_LIFE_S, TOKENS_MAX, TOKENS_WINDOW_S
 from loader.wire.messages import HttpReply, HttpRequest
 
 TOKEN_PATH: Final = "/oauth/v2/token"  # noqa: S105
+TOKENS_ALLOWED: Final = (
+    f"one refresh token is good for {TOKENS_MAX} access tokens in {TOKENS_WINDOW_S // 60} minutes"
+)
+"""The limit as a person reads it."""
 
 
 class DataCentre(msgspec.Struct, frozen=True):
@@ -80,6 +84,8 @@ class TokenThrottled(msgspec.Struct, frozen=True):
     """Too many tokens were asked for, or the token service is unwell: later it may do."""
 
     reason: str
+    at_limit: bool = False
+    """It is well and says that the tokens are used up, for `TOKENS_WINDOW_S` at most."""
 
 
 def refresh_request(*, client_id: str, client_secret: str, refresh_token: str) -> HttpRequest:
@@ -159,9 +165,12 @@ def read_token(
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _unreadable(reply)
     if answer.error:
+        said = f"HTTP {reply.status} {_word(answer.error)}".rstrip()
         # "Access Denied" is the throttle (10 tokens in 10 minutes); "access_denied" is a person's refusal.
-        if answer.error == "Access Denied" or reply.status >= 429:
-            return TokenThrottled(f"HTTP {reply.status} {_word(answer.error)}".rstrip())
+        if answer.error == "Access Denied":
+            return TokenThrottled(f"{TOKENS_ALLOWED}, and they are used up ({said})", at_limit=True)
+        if reply.status >= 429:
+            return TokenThrottled(said)
         reason = reasons.get(answer.error, "the token service refuses the credentials")
         return TokenRefused(_word(answer.error), reason)
     if answer.access_token.isascii() and answer.access_token.isprintable() and answer.access_token:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -302,3 +303,33 @@ class TestKeyring:
         path = os.pathsep.join((str(desk.directory), str(Path(__file__).parents[2])))
         done = desk.run("auth", "--credentials", "keyring", PYTHONPATH=path)
         assert (done.returncode, "crm-bulk-loader[keyring]" in screen(done)) == (2, True)
+
+
+def counted(state: Path) -> int:
+    """The access tokens that the loads of the machine know of."""
+    (times,) = state.glob("credentials/*/grants")
+    _, *granted_at = struct.unpack("<8s10d", times.read_bytes())
+    return sum(at > 0 for at in granted_at)
+
+
+def test_each_command_counts_its_access_token_and_the_next_one_too_many_says_what_is_true(desk: Desk) -> None:
+    state = desk.directory / "state"
+    (desk.directory / "leads.ndjson").write_text('{"Last_Name": "Lovelace"}\n')
+    belongs_in(desk.directory / "token")
+    own = {"LOADER_STATE_DIR": str(state), "LOADER_REFRESH_TOKEN_FILE": "token"}
+    assert desk.run("auth", "--grant", data=desk.code(), **own).returncode == 0
+    assert counted(state) == 2, "one comes with the grant code, one tries the refresh token"
+    commands = (("doctor",), ("fields", "Leads"), ("check", "leads.ndjson", "--module", "Leads"))
+    for number, arguments in enumerate(commands, start=3):
+        desk.run(*arguments, **own)
+        assert counted(state) == number, arguments
+    for _ in range(5):
+        assert desk.run("fields", "Leads", **own).returncode == 0
+    assert counted(state) == 10
+    refused = desk.run("auth", **own)
+    assert refused.returncode == 7
+    said = screen(refused)
+    assert "gives no access token" in said
+    assert "one refresh token is good for 10 access tokens in 10 minutes, and this machine has taken" in said
+    assert "Nothing is lost. Run the same command again at " in said
+    assert "out of reach" not in said

@@ -81,6 +81,37 @@ def test_there_are_samples() -> None:
     assert len(SAMPLES) >= 5
 
 
+async def test_small_loads_of_one_loader_take_one_access_token_between_them(tmp_path: Path, crm: Crm) -> None:
+    async with loader.Loader("Leads", api_domain=crm.url, credentials=credentials(crm)) as loads:
+        reports = [await loads.load(leads(1), load_dir=tmp_path / f"{number}.load") for number in range(13)]
+        async with anyio.create_task_group() as tasks:
+            for number in (13, 14):
+                tasks.start_soon(_into, loads, tmp_path / f"{number}.load", reports)
+    assert [report.exit_code for report in reports] == [0] * 15
+    assert sum(report.summary.refreshes for report in reports) == 1
+    assert crm.database.rows == 15
+
+
+async def _into(loads: loader.Loader, directory: Path, reports: list[loader.Report]) -> None:
+    reports.append(await loads.load(leads(1), load_dir=directory))
+
+
+def test_plain_loads_that_are_given_one_memory_take_one_access_token(tmp_path: Path, crm: Crm) -> None:
+    memory = loader.TokenMemory()
+    reports = [
+        loader.load(
+            leads(1),
+            "Leads",
+            load_dir=tmp_path / f"{number}.load",
+            api_domain=crm.url,
+            credentials=credentials(crm),
+            token_memory=memory,
+        )
+        for number in range(3)
+    ]
+    assert [report.summary.refreshes for report in reports] == [1, 0, 0]
+
+
 async def test_records_of_a_program_are_each_inserted_once(tmp_path: Path, crm: Crm) -> None:
     report = await load(crm, leads(1_050), tmp_path / "load")
     assert (report.complete, report.exit_code, report.outcomes.inserted) == (True, 0, 1_050)

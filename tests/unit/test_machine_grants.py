@@ -63,6 +63,16 @@ def test_ten_tokens_in_ten_minutes_for_all_loads_together(machine: Machine) -> N
     assert machine.asks(other) == 0.0
 
 
+def test_a_token_that_came_with_a_grant_code_counts_for_all_loads(machine: Machine) -> None:
+    one, other = machine.load(), machine.load()
+    one.add()
+    assert [machine.asks(other) for _ in range(TOKENS_MAX - 1)] == [0.0] * (TOKENS_MAX - 1)
+    assert machine.asks(machine.load()) == WINDOW
+    one.add()  # the service says so, whatever is counted here
+    machine.now += WINDOW
+    assert machine.asks(other) == 0.0
+
+
 def test_what_was_not_granted_does_not_count_and_what_was_counts_from_its_answer(machine: Machine) -> None:
     one = machine.load()
     for _ in range(30):

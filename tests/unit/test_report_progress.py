@@ -307,6 +307,7 @@ def test_verbose_tells_each_refused_or_doubtful_call() -> None:
         TokenRefreshed(),
         ServiceUnreachable("h\x1b", "refused", 290.0),
         TokenAwaited("h\x1b", "ten are used up", 290.0),
+        TokenAwaited("h\x1b", "ten are used up", 290.0, 100.0),
         LimitRaised(2),
         LimitLowered(1, 2),
         PlacesShared(5, 10),
@@ -318,7 +319,9 @@ def test_verbose_tells_each_refused_or_doubtful_call() -> None:
     assert lines[1] == "batch 4, attempt 1: 100 records in doubt, reset"
     assert all(lines)
     assert lines[5] == "h\\x1b is out of reach (refused); giving up in 5 m"
-    assert lines[6] == "waiting to ask h\\x1b for an access token (ten are used up); giving up in 5 m"
+    waiting = r"waiting to ask h\\x1b for an access token \(ten are used up\); nothing is lost, it "
+    assert re.fullmatch(waiting + r"is tried again; giving up in 5 m, at \d\d:\d\d:\d\d", lines[6])
+    assert re.fullmatch(waiting + r"goes on by itself in 2 m, at \d\d:\d\d:\d\d", lines[7])
     assert [display.told(event, verbose=False) for event in events[:5]] == [""] * 5
 
 

@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from datetime import datetime
 
 import msgspec
 import pytest
 
-from loader.client.tokens import NumberedToken, Tokens
+from loader.client.token_memory import NumberedToken
+from loader.client.tokens import Tokens
 from loader.errors import CredentialsError, NotNowError
-from loader.events import Event, ServiceUnreachable, TokenRefreshed
+from loader.events import Event, ServiceUnreachable, TokenAwaited, TokenRefreshed
 from loader.wire.limits import TOKENS_MAX, TOKENS_WINDOW_S
 from loader.wire.messages import Fault, HttpReply, HttpRequest, NoReply, Reply
 
 SECRETS = ("canary-client-secret", "canary-refresh-token", "canary-access-token")
+WALL = 1_800_000_000.0
+"""Unix seconds at which the clock of these tests stood at 0."""
 DOWN = NoReply(Fault.UNREACHABLE, "no connection", 0.0)
+UNWELL = HttpReply(503, b"busy", {}, 0.0)
 THROTTLED = HttpReply(400, b'{"error":"Access Denied","status":"failure"}', {}, 0.0)
 REFUSED = HttpReply(200, b'{"error":"invalid_code"}', {}, 0.0)
 
@@ -84,6 +89,7 @@ class Service:
             patience_s=patience_s,
             observe=self.events.append,
             clock=clock or (lambda: self.now),
+            wall=lambda: WALL + self.now,
             sleep=self.sleep,
         )
 
@@ -198,7 +204,7 @@ async def test_a_certificate_that_is_not_accepted_is_a_refusal_not_an_outage() -
     assert len(service.asked) == 1
 
 
-@pytest.mark.parametrize("trouble", [DOWN, THROTTLED], ids=["down", "throttled"])
+@pytest.mark.parametrize("trouble", [DOWN, UNWELL], ids=["down", "unwell"])
 async def test_an_outage_is_waited_out_with_growing_delays(trouble: Reply) -> None:
     service = Service(*[trouble] * 7)
     assert (await service.tokens().current()).number == 1
@@ -222,6 +228,64 @@ async def test_patience_ends_once_for_all_who_wait(trouble: Reply) -> None:
     with pytest.raises(NotNowError):  # whoever comes later is given patience of his own
         await tokens.current()
     assert service.now - 1000 > 60
+
+
+async def test_a_limit_that_the_service_names_is_no_outage_and_is_not_asked_about_in_haste() -> None:
+    service = Service(*[THROTTLED] * 3)
+    assert (await service.tokens().current()).number == 1
+    assert service.asked_at == [1000, 1030, 1060, 1090]
+    assert service.count(ServiceUnreachable) == 0
+    awaited = [event for event in service.events if isinstance(event, TokenAwaited)]
+    assert [(event.gives_up_in_s, event.goes_on_in_s) for event in awaited] == [
+        (300, None),
+        (270, None),
+        (240, None),
+    ]
+    for event in awaited:
+        assert "10 access tokens in 10 minutes" in event.reason
+        assert "HTTP 400 Access Denied" in event.reason
+
+
+def at(unix_s: float) -> str:
+    return f"{datetime.fromtimestamp(unix_s).astimezone():%H:%M:%S} local time"
+
+
+async def test_a_limit_beyond_patience_names_itself_its_end_and_what_to_type() -> None:
+    service = Service(*[THROTTLED] * 1000)
+    tokens = service.tokens(patience_s=60)
+    got = await asyncio.gather(*(tokens.current() for _ in range(3)), return_exceptions=True)
+    for error in got:
+        assert isinstance(error, NotNowError)
+        assert "10 access tokens in 10 minutes" in error.why
+        assert "Access Denied" in error.why
+        assert "again in 10 m at the latest" in error.why
+        assert error.hint.startswith("Nothing is lost.")
+        assert at(WALL + 1060 + TOKENS_WINDOW_S + 1) in error.hint
+        assert "--patience 11min" in error.hint
+
+
+async def test_who_would_have_to_wait_beyond_patience_is_told_at_once_and_asks_nobody() -> None:
+    service = Service()
+    tokens = service.tokens(patience_s=60)
+    for number in range(TOKENS_MAX):
+        await tokens.renew(number)
+    service.now += 150
+    with pytest.raises(NotNowError) as raised:
+        await tokens.renew(TOKENS_MAX)
+    assert (service.now, len(service.asked)) == (1150, TOKENS_MAX)
+    assert "this machine has taken them; there is one again in 8 m" in raised.value.why
+    assert at(WALL + 1000 + TOKENS_WINDOW_S + 1) in raised.value.hint
+    assert "--patience 8min" in raised.value.hint
+    assert service.count(TokenAwaited) == 0
+
+
+async def test_who_waits_for_the_limit_within_patience_is_told_when_it_goes_on() -> None:
+    service = Service()
+    tokens = service.tokens(patience_s=TOKENS_WINDOW_S)
+    for number in range(TOKENS_MAX + 1):
+        await tokens.renew(number)
+    (awaited,) = [event for event in service.events if isinstance(event, TokenAwaited)]
+    assert (awaited.goes_on_in_s, awaited.gives_up_in_s) == (TOKENS_WINDOW_S, TOKENS_WINDOW_S)
 
 
 async def test_the_last_try_comes_when_patience_ends_though_the_clock_moves_while_it_is_read() -> None:

@@ -169,3 +169,72 @@ def test_a_refresh_of_another_load_that_takes_a_moment_is_not_told(tmp_path: Pat
 
     virtual_time.run(waiting)
     assert not any(isinstance(event, (ServiceUnreachable, TokenAwaited)) for event in events)
+
+
+class Strict(Accounts):
+    """It gives ten tokens in ten minutes for one refresh token, whoever asks, and then denies."""
+
+    def __init__(self) -> None:
+        super().__init__(3)
+        self.denied = 0
+
+    def grant_code(self) -> None:
+        """A token comes with the refresh token."""
+        self.granted_at.append(now())
+
+    async def send(self, request: HttpRequest) -> Reply:
+        if sum(at > now() - TOKENS_WINDOW_S for at in self.granted_at) >= TOKENS_MAX:
+            self.denied += 1
+            return HttpReply(400, b'{"error":"Access Denied","status":"failure"}', {}, 0.0)
+        return await super().send(request)
+
+
+def night(folder: Path, events: list[Event], *, patience_s: float, counted: bool = True) -> Strict:
+    """A grant code, and then twelve commands one after another, ten seconds each."""
+    accounts = Strict()
+
+    async def commands() -> None:
+        shared = SharedGrants(folder, warn=no_warning, clock=lambda: WALL + now())
+        accounts.grant_code()
+        if counted:
+            shared.add()
+        shared.close()
+        for _ in range(12):
+            await tokens_of(accounts, folder, events, patience_s).current()
+            await asyncio.sleep(10.0)
+
+    virtual_time.run(commands)
+    return accounts
+
+
+def test_a_night_of_twelve_commands_after_a_grant_code_is_never_denied_a_token(tmp_path: Path) -> None:
+    events: list[Event] = []
+    accounts = night(tmp_path, events, patience_s=HOUR)
+    assert accounts.denied == 0
+    assert len(accounts.granted_at) == 13
+    assert accounts.most_in_ten_minutes() <= TOKENS_MAX
+    waited = [event for event in events if isinstance(event, TokenAwaited)]
+    assert waited
+    for event in waited:
+        assert event.goes_on_in_s is not None
+        assert 0 < event.goes_on_in_s < TOKENS_WINDOW_S
+        assert "10 access tokens in 10 minutes, and this machine has taken them" in event.reason
+    assert not any(isinstance(event, ServiceUnreachable) for event in events)
+
+
+def test_a_token_that_others_took_is_denied_and_told_as_the_limit_that_it_is(tmp_path: Path) -> None:
+    events: list[Event] = []
+    accounts = night(tmp_path, events, patience_s=HOUR, counted=False)
+    assert 0 < accounts.denied < 30
+    assert len(accounts.granted_at) == 13
+    assert not any(isinstance(event, ServiceUnreachable) for event in events)
+
+
+def test_the_command_after_the_tenth_token_says_when_to_come_back_if_its_patience_is_short(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(NotNowError, match="gives no access token") as raised:
+        night(tmp_path, [], patience_s=300.0)
+    assert "this machine has taken them; there is one again in 9 m" in raised.value.why
+    assert "Nothing is lost. Run the same command again at " in raised.value.hint
+    assert "--patience 9min" in raised.value.hint

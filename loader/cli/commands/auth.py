@@ -15,9 +15,9 @@ from loader.cli.grant import keeping, read_client, read_code
 from loader.cli.pace_flags import state_flag, state_folder
 from loader.cli.parameters import DURATION, setting, target_flags
 from loader.cli.screen import give, show
+from loader.cli.way import tell_way
 from loader.credentials import ENVIRONMENT, GRANT_CODE, REFRESH_TOKEN
 from loader.errors import CredentialsError, ExitCode, UsageError
-from loader.events import Event, ServiceUnreachable, TokenAwaited, Warned
 from loader.settings import Credentials, LoadSettings
 from loader.target import target_of
 
@@ -80,7 +80,7 @@ def auth(
         raise UsageError("--store is for a new refresh token", hint="loader auth --grant --store STORE")
     else:
         credentials = _present()
-    found = anyio.run(partial(whose, settings, credentials, observe=_tell))
+    found = anyio.run(partial(whose, settings, credentials, observe=tell_way))
     show([*who(found), "", *may(found.features)])
     if any(each.missing for each in found.features):
         show(["", "A grant code with all of them is made with these scopes:", f"  {wanted(module)}"])
@@ -111,9 +111,7 @@ def _granted(settings: LoadSettings, store: str | None, *, replace: bool) -> Cre
     client = read_client(os.environ, chosen_store())
     with keeping(place, client, replace=replace) as keep:
         code = read_code(os.environ)
-        granted = anyio.run(
-            partial(exchange, settings.target.accounts_url, client, code, timeout_s=settings.timeout_s)
-        )
+        granted = anyio.run(partial(exchange, settings, client, code, observe=tell_way))
         keep(granted.refresh_token)
     show([f"The refresh token is kept in {place}", _how_to_use(place), ""])
     return msgspec.structs.replace(client, refresh_token=granted.refresh_token)
@@ -140,10 +138,3 @@ def _how_to_use(place: str) -> str:
     if place.startswith("keyring"):
         return f'Use it with --credentials {place}, or credentials = "{place}" in loader.toml'
     return f"Use it with {REFRESH_TOKEN}_FILE={Path(place).expanduser().absolute()} in the environment"
-
-
-def _tell(event: Event) -> None:
-    if isinstance(event, Warned):
-        show([f"warning: {event.text}"])
-    elif isinstance(event, (ServiceUnreachable, TokenAwaited)):
-        show([f"{event.host}: {event.reason}; for {event.gives_up_in_s:.0f} s more it is tried again"])

@@ -11,8 +11,8 @@ from loader.cli.configuration import ConfiguredCommand
 from loader.cli.credentials_flag import credentials_flag, credentials_if_any
 from loader.cli.pace_flags import state_flag, state_folder
 from loader.cli.parameters import address_flags, setting
-from loader.cli.screen import give_text, show
-from loader.events import Event, Warned
+from loader.cli.screen import give_text
+from loader.cli.way import tell_way
 from loader.report.schema import table
 from loader.settings import LoadSettings
 from loader.target import target_of
@@ -47,7 +47,7 @@ def fields(
     credentials = credentials_if_any()
 
     async def ask() -> checking.Schema:
-        return await checking.schema_of(settings, credentials, observe=_tell)
+        return await checking.schema_of(settings, credentials, observe=tell_way)
 
     schema = anyio.run(ask)
     source = target.api_url.partition("://")[2] if schema.own else "built-in"
@@ -56,8 +56,3 @@ def fields(
     else:
         give_text("\n".join(table(schema.module, source=source)))
     return 0
-
-
-def _tell(event: Event) -> None:
-    if isinstance(event, Warned):
-        show([f"warning: {event.text}"])
