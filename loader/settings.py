@@ -6,7 +6,9 @@ Nothing here reads the environment or a file: `cli` gathers the words, this modu
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlsplit
 
 import msgspec
@@ -16,6 +18,8 @@ from loader.wire.limits import RECORDS_PER_CALL_MAX, credits_for
 from loader.wire.options import PLAIN, InsertOptions, OptionError, is_record_id
 
 STDIN = "-"
+_COUNT = re.compile(r"\d{1,15}")
+_SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -52,6 +56,13 @@ class Threshold(msgspec.Struct, frozen=True):
 
     count: int | None = None
     percent: float | None = None
+
+    @classmethod
+    def read(cls, written: str) -> Self | None:
+        """`100` or `1%`; None: it is neither."""
+        if share := _SHARE.fullmatch(written.strip()):
+            return cls(percent=float(share[1]))
+        return cls(count=int(written)) if _COUNT.fullmatch(written.strip()) else None
 
     def of(self, total: int) -> int:
         """So many of `total`; a begun one counts as a whole."""

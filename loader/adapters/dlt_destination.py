@@ -11,7 +11,7 @@ import datetime
 import os
 from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import dlt
 from dlt.common import logger
@@ -19,12 +19,16 @@ from dlt.common.json import json
 from dlt.common.storages import FileStorage
 from dlt.common.storages.load_package import ParsedLoadJobFileName
 
+from loader.adapters.pace import Pace
+from loader.client.token_memory import TokenMemory
 from loader.credentials import read_credentials
 from loader.errors import ExitCode, LoaderError, UsageError
 from loader.library import LoadOptions, Report, load, status
 from loader.settings import Credentials
 
 LOAD_SUFFIX = ".load"
+_TOKEN_MEMORY: Final = TokenMemory()
+"""dlt hands over a file and nothing that outlives it; the many files of a pipeline take one access token."""
 _TOLD = (ExitCode.NOT_ALL_INSERTED, ExitCode.IN_DOUBT)
 """The file has been worked through, and not all of its records are in the CRM."""
 
@@ -49,7 +53,14 @@ def load_file(
     key_fields: dict[str, str] | None = None,  # dlt's settings are a mapping: `keys` would be its method
     stamp_fields: dict[str, str] | None = None,
     concurrency: int = 10,
+    rate: float | None = None,
+    timeout_s: float = 60.0,
+    patience_s: float = 300.0,
     quiet_period_s: float = 30.0,
+    keep_credits: str | None = None,
+    daily_credits: int | None = None,
+    wait_s: float = 0.0,
+    state_dir: str | None = None,
     client_id: dlt.TSecretStrValue | None = None,
     client_secret: dlt.TSecretStrValue | None = None,
     refresh_token: dlt.TSecretStrValue | None = None,
@@ -58,8 +69,8 @@ def load_file(
 
     `load_dirs` is a folder that outlives the machine: there lie the checkpoint logs. `modules`, `key_fields`
     and `stamp_fields` name for a table its module (else it is called like the table), the field with the
-    source's own key, and the field for a key of the load's own. Without `refresh_token` the credentials are
-    those of the environment, as for the command.
+    source's own key, and the field for a key of the load's own. `concurrency` to `state_dir` are those of
+    `Pace`. Without `refresh_token` the credentials are those of the environment, as for the command.
 
     Raises:
         LoaderError: the file is not loaded to its end. dlt tries it again, now and in its next run.
@@ -72,11 +83,21 @@ def load_file(
             hint='Give the resource write_disposition="append", and drop the package: dlt pipeline NAME'
             " drop-pending-packages",
         )
+    pace = Pace(
+        concurrency=concurrency,
+        rate=rate,
+        timeout_s=timeout_s,
+        patience_s=patience_s,
+        quiet_period_s=quiet_period_s,
+        keep_credits=keep_credits,
+        daily_credits=daily_credits,
+        wait_s=wait_s,
+        state_dir=state_dir,
+    )
     options: LoadOptions = {
+        **pace.options(),
         "key": (key_fields or {}).get(name, ""),
         "stamp": (stamp_fields or {}).get(name, ""),
-        "concurrency": concurrency,
-        "quiet_period_s": quiet_period_s,
     }
     report = load(
         _records(path, table["columns"]),
@@ -86,6 +107,7 @@ def load_file(
         api_domain=api_domain,
         accounts_url=accounts_url,
         credentials=_credentials(client_id, client_secret, refresh_token),
+        token_memory=_TOKEN_MEMORY,
         **options,
     )
     if report.exit_code in _TOLD:

@@ -16,8 +16,10 @@ import anyio
 import click
 import msgspec
 
+from loader.adapters.pace import Pace
 from loader.adapters.segments import OpenSegment, Segment, Segments
 from loader.cli import errors
+from loader.client.token_memory import TokenMemory
 from loader.errors import ExitCode, LoaderError, UsageError
 from loader.library import Loader, LoadOptions, Report
 from loader.report import listeners
@@ -42,8 +44,8 @@ class Stream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ok_duplicates: bool = False
 
 
-class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The file of `--config`. Credentials come from the environment, as for the command."""
+class Config(Pace, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The file of `--config`, the pace in it. Credentials come from the environment, as for the command."""
 
     load_dirs: str
     """A folder that outlives the machine: what was received and not yet settled, and the checkpoint logs."""
@@ -52,8 +54,6 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     dc: str | None = None
     api_domain: str | None = None
     accounts_url: str | None = None
-    concurrency: int = 10
-    quiet_period_s: float = 30.0
     segment_records: int = 100_000
     """The first STATE after so many records has them loaded."""
     without_state: bool = False
@@ -76,6 +76,7 @@ class Target:
         self._config = config
         self._segments = segments
         self._states = states
+        self._token_memory = TokenMemory()
         self._worst = ExitCode.OK
 
     def catch_up(self, tap_began_at: bytes | None) -> int | None:
@@ -158,7 +159,7 @@ class Target:
                     f"stream {printable(stream)} was received and is not in the configuration any more",
                     hint="Put it back for one run.",
                 )
-            report = anyio.run(_load, self._config, into, path)
+            report = anyio.run(_load, self._config, into, path, self._token_memory)
             _tell(stream, report)
             if report.exit_code not in _SETTLED:
                 return report.exit_code
@@ -193,13 +194,12 @@ class UncoveredError(LoaderError):
         )
 
 
-async def _load(config: Config, into: Stream, path: Path) -> Report:
+async def _load(config: Config, into: Stream, path: Path, token_memory: TokenMemory) -> Report:
     options: LoadOptions = {
+        **config.options(),
         "key": into.key,
         "stamp": into.stamp,
         "ok_duplicates": into.ok_duplicates,
-        "concurrency": config.concurrency,
-        "quiet_period_s": config.quiet_period_s,
     }
     async with (
         Loader(
@@ -207,6 +207,7 @@ async def _load(config: Config, into: Stream, path: Path) -> Report:
             dc=config.dc,
             api_domain=config.api_domain,
             accounts_url=config.accounts_url,
+            token_memory=token_memory,
             **options,
         ) as loads,
         anyio.create_task_group() as tasks,

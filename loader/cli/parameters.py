@@ -21,7 +21,6 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _TIME = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h)")
 _UNIT_S = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
 _TIME_MAX_S = 366 * 24 * 3600.0
-_SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 
 
 class Duration(click.ParamType[float]):
@@ -49,12 +48,10 @@ class CountOrShare(click.ParamType[Threshold]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Threshold:
         if isinstance(value, Threshold):
             return value
-        written = str(value).strip()
-        if share := _SHARE.fullmatch(written):
-            return Threshold(percent=float(share[1]))
-        if not re.fullmatch(r"\d{1,15}", written):
+        threshold = Threshold.read(str(value))
+        if threshold is None:
             self.fail(f"{value!r} is neither a number such as 100 nor a share such as 1%", param, ctx)
-        return Threshold(count=int(written))
+        return threshold
 
 
 class Rate(click.FloatRange):

@@ -168,7 +168,7 @@ def read_token(
         said = f"HTTP {reply.status} {_word(answer.error)}".rstrip()
         # "Access Denied" is the throttle (10 tokens in 10 minutes); "access_denied" is a person's refusal.
         if answer.error == "Access Denied":
-            return TokenThrottled(f"{TOKENS_ALLOWED}, and they are used up ({said})", at_limit=True)
+            return TokenThrottled(f"{said}: {TOKENS_ALLOWED}, and they are used up", at_limit=True)
         if reply.status >= 429:
             return TokenThrottled(said)
         reason = reasons.get(answer.error, "the token service refuses the credentials")

@@ -13,6 +13,7 @@ import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import pytest
@@ -33,14 +34,23 @@ def crm(tmp_path: Path) -> Iterator[Crm]:
 
 
 def started(
-    directory: Path, crm: Crm, *arguments: str, program: Path = PIPELINE, **changed: str
+    directory: Path,
+    crm: Crm,
+    *arguments: str,
+    program: Path = PIPELINE,
+    variables: Mapping[str, str] = MappingProxyType({}),
+    **changed: str,
 ) -> subprocess.Popen[bytes]:
+    """`changed`: settings of the destination; `variables`: of dlt's own."""
     secrets = {name.removeprefix("LOADER_"): value for name, value in crm.credentials.items()}
     own: Mapping[str, str] = {**secrets, "API_DOMAIN": crm.url, "QUIET_PERIOD_S": "1", **changed}
-    variables = {f"DESTINATION__ZOHO_CRM__{name}": value for name, value in own.items()}
+    ours = {f"DESTINATION__ZOHO_CRM__{name}": value for name, value in own.items()}
     return subprocess.Popen(
         [os.environ["LOADER_ADAPTERS_PYTHON"], str(program), str(directory), *arguments],
-        env={**environment(directory / "home", variables), "RUNTIME__DLTHUB_TELEMETRY": "false"},
+        env={
+            **environment(directory / "home", {**ours, **variables}),
+            "RUNTIME__DLTHUB_TELEMETRY": "false",
+        },
         cwd=directory,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -94,6 +104,38 @@ def test_what_credentials_kept_back_is_loaded_by_the_next_run(tmp_path: Path, cr
     code, out, err = ended(started(tmp_path, crm))
     assert code == 0, err
     assert (crm.database.rows, json.loads(out)) == (120, ["people", 3, 120, 1])
+
+
+def test_many_small_files_take_one_access_token_and_the_pace_that_is_set(tmp_path: Path, crm: Crm) -> None:
+    small = {"NORMALIZE__DATA_WRITER__FILE_MAX_ITEMS": "10", "NORMALIZE__DATA_WRITER__BUFFER_MAX_ITEMS": "10"}
+    state = tmp_path / "state"
+    process = started(
+        tmp_path,
+        crm,
+        "120",
+        variables=small,
+        RATE="50",
+        TIMEOUT_S="20",
+        PATIENCE_S="20",
+        KEEP_CREDITS="10%",
+        DAILY_CREDITS="90000",
+        WAIT_S="60",
+        STATE_DIR=str(state),
+    )
+    code, _, err = ended(process)
+    assert code == 0, err
+    summaries = [json.loads(path.read_bytes()) for path in tmp_path.glob("loads/*/*.load/summary.json")]
+    assert len(summaries) > 10
+    assert sum(each["refreshes"] for each in summaries) == 1
+    assert sum(each["outcomes"]["inserted"] for each in summaries) == crm.database.rows == 120
+    assert list(state.glob("credentials/*/grants"))
+
+
+def test_a_pace_that_cannot_be_kept_is_refused_with_its_reason(tmp_path: Path, crm: Crm) -> None:
+    code, _, err = ended(started(tmp_path, crm, "1", KEEP_CREDITS="many"))
+    assert code == 1
+    assert "'many' is neither a number of credits nor a share of them" in err
+    assert crm.database.rows == 0
 
 
 def test_the_sample_of_the_guide_runs_as_it_stands_there(tmp_path: Path, crm: Crm) -> None:

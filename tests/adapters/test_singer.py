@@ -18,7 +18,8 @@ import pytest
 
 from loader.adapters.segments import SEAL, OpenSegment, Segment, Segments
 from loader.adapters.singer import Config, Stream, Target, UncoveredError, run
-from loader.errors import ExitCode, LockedError, UsageError
+from loader.errors import ExitCode, LockedError, NotNowError, UsageError
+from loader.settings import Threshold
 from tests import canary
 from tests.crash.harness import Crm, end, environment, sandbox, wait_for
 
@@ -135,6 +136,54 @@ def test_each_full_segment_is_loaded_with_the_next_state(tmp_path: Path, crm: Cr
     made = config(tmp_path, crm, segment_records=3)
     assert take(made, lines) == (0, [{"people": 4}, {"people": 5}])
     assert crm.database.rows == 5
+
+
+def test_many_segments_take_one_access_token(tmp_path: Path, crm: Crm) -> None:
+    lines = [line for number in range(1, 13) for line in (person(number), state(number))]
+    code, states = take(config(tmp_path, crm, segment_records=1), lines)
+    assert (code, len(states), crm.database.rows) == (0, 12, 12)
+    summaries = [json.loads(path.read_bytes()) for path in tmp_path.glob("received/**/summary.json")]
+    assert len(summaries) == 12
+    assert sum(each["refreshes"] for each in summaries) == 1
+
+
+def test_the_pace_of_the_configuration_is_the_load_s(tmp_path: Path, crm: Crm) -> None:
+    written = {
+        "load_dirs": str(tmp_path / "received"),
+        "streams": {"people": {"module": "Leads", "key": "Email"}},
+        "rate": 50,
+        "timeout_s": 20,
+        "patience_s": 40,
+        "quiet_period_s": 3,
+        "keep_credits": "10%",
+        "daily_credits": 100,
+        "wait_s": 60,
+        "state_dir": str(tmp_path / "state"),
+    }
+    pace = msgspec.json.decode(msgspec.json.encode(written), type=Config).options()
+    assert pace == {
+        "concurrency": 10,
+        "rate": 50.0,
+        "timeout_s": 20.0,
+        "patience_s": 40.0,
+        "quiet_period_s": 3.0,
+        "keep_credits": Threshold(percent=10.0),
+        "daily_credits": 100,
+        "wait_s": 60.0,
+        "state_dir": tmp_path / "state",
+    }
+    with pytest.raises(NotNowError, match="the credits of the day are spent"):
+        take(config(tmp_path, crm, daily_credits=1000, keep_credits=900), people(0, 2000))
+    assert 0 < crm.database.rows <= 1000
+
+
+@pytest.mark.parametrize("written", ["much", "-1", "10 %%"])
+def test_credits_that_are_none_are_refused_before_a_record_is_taken(written: str) -> None:
+    with pytest.raises(UsageError, match="keep_credits cannot be used") as raised:
+        msgspec.json.decode(
+            msgspec.json.encode({"load_dirs": "d", "streams": {}, "keep_credits": written}), type=Config
+        )
+    assert repr(written) in raised.value.why
 
 
 def test_records_without_a_state_behind_them_are_not_sent(tmp_path: Path, crm: Crm) -> None:
