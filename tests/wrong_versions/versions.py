@@ -33,6 +33,7 @@ SCAN = ("tests/unit/test_checkpoint_scan.py",)
 RECONCILE = ("tests/unit/test_reconcile.py",)
 TRANSPORT = ("tests/scenario/test_transport.py",)
 TOKENS = ("tests/unit/test_tokens.py",)
+TOKEN_MEMORY = ("tests/unit/test_token_memory.py",)
 SHARED_CREDITS = ("tests/unit/test_machine_credits.py",)
 SHARED_GRANTS = ("tests/unit/test_machine_grants.py",)
 RECALL = ("tests/unit/test_recall.py",)
@@ -174,10 +175,31 @@ WRONG_VERSIONS = (
     ),
     WrongVersion(
         "every worker refreshes the token",
-        "client/tokens.py",
-        "            if self._token is not None and self._token.number > number:",
-        "            if False:",
+        "client/token_memory.py",
+        "        return latest.token if latest is not None and latest.token.number > number else None",
+        "        return None",
         TOKENS,
+    ),
+    WrongVersion(
+        "loads that share an access token each refresh it",
+        "client/tokens.py",
+        "                if newer := self._held.newer_than(number):",
+        "                if newer := None:",
+        TOKEN_MEMORY,
+    ),
+    WrongVersion(
+        "a question waits for its access token in its place",
+        "delivery/admission.py",
+        "    await ready()\n    async with gate.admit() as place:",
+        "    async with gate.admit() as place:",
+        LOOP,
+    ),
+    WrongVersion(
+        "a token that came with a grant code does not count",
+        "machine/grants.py",
+        "                self._write([*sorted(known)[1:], now])",
+        "                pass",
+        SHARED_GRANTS,
     ),
     WrongVersion(
         "tokens are asked for without a limit",
