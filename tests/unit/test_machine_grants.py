@@ -146,6 +146,7 @@ def test_where_nothing_can_be_kept_a_load_counts_its_own_and_warns_once(tmp_path
     (tmp_path / "state").write_text("a file")
     machine = Machine(tmp_path)
     one = machine.load()
+    one.add()
     assert one.try_turn()
     for _ in range(TOKENS_MAX):
         assert machine.asks(one) == 0.0
