@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 from urllib.parse import urlsplit
 
 import msgspec
@@ -80,6 +80,10 @@ class Threshold(msgspec.Struct, frozen=True):
 NOTHING_KEPT = Threshold(count=0)
 
 
+LEAST: Final = {"concurrency": 1, "timeout_s": 0.001, "patience_s": 0.0, "quiet_period_s": 0.0, "wait_s": 0.0}
+"""What numbers of the settings have to be at least."""
+
+
 class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One load: its input, its target and how to go about it."""
 
@@ -123,17 +127,18 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     line_bytes_max: int = 1024 * 1024
 
     def __post_init__(self) -> None:
-        for name, least in (("concurrency", 1), ("timeout_s", 0.001), ("patience_s", 0.0), ("wait_s", 0.0)):
-            if getattr(self, name) < least:
+        for name, least in LEAST.items():
+            # Not "less than": nan, which a program may come by, is neither less nor more.
+            if not getattr(self, name) >= least:
                 flag = "--" + name.removesuffix("_s").replace("_", "-")
-                raise UsageError(f"{flag} is too small", why=f"{getattr(self, name)} is less than {least}")
+                raise UsageError(f"{flag} is too small", why=f"{getattr(self, name)} is not at least {least}")
         for flag, name in (("--module", self.target.module), ("--key", self.key), ("--stamp", self.stamp)):
             # What the shell handed over was no UTF-8 where such a half of a character stands.
             if any("\ud800" <= character <= "\udfff" for character in name):
                 raise UsageError(f"{flag} is no text", why="it holds bytes that are not UTF-8")
         self._require_credits_for_a_call()
-        if self.rate is not None and self.rate <= 0:
-            raise UsageError("--rate is too small", why="it is a number of calls a second, above 0")
+        if self.rate is not None and not 0 < self.rate < math.inf:
+            raise UsageError("--rate is no rate", why=f"it is a number of calls a second, not {self.rate}")
         if self.layout_id and not is_record_id(self.layout_id):
             raise UsageError(
                 "--layout-id is not an id",
