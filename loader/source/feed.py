@@ -10,6 +10,7 @@ import dataclasses
 import math
 import os
 from collections.abc import AsyncIterable, Iterable, Mapping
+from contextlib import aclosing
 from decimal import Decimal
 from enum import Enum
 
@@ -17,6 +18,7 @@ import anyio
 import orjson
 
 from loader.errors import LoaderError, UsageError
+from loader.source.iteration import each
 
 Record = Mapping[str, object] | bytes | str
 """A record as a mapping, or as the line of JSON that is to be sent as it is."""
@@ -63,13 +65,8 @@ class Feed:
     async def _take(self) -> None:
         number = 0
         try:
-            if isinstance(self._records, AsyncIterable):
-                async for record in self._records:
-                    number += 1
-                    if not await self._put(line_of(record)):
-                        break
-            else:
-                for record in self._records:
+            async with aclosing(each(self._records)) as records:
+                async for record in records:
                     number += 1
                     if not await self._put(line_of(record)):
                         break

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
 
 import msgspec
 
 from loader.errors import InputChangedError
 from loader.records import Span
+from loader.source.iteration import each
 from loader.source.lines import BOM
 from loader.source.streams import STDIN, InputStream
 
@@ -66,10 +68,11 @@ class Comparison:
     ) -> AsyncIterator[tuple[Span, bytes]]:
         """As `replay`."""
         try:
-            async for recall in _each(recalls):
-                raw = await self._compare(recall)
-                if recall.wanted:
-                    yield recall.span, raw
+            async with aclosing(each(recalls)) as asked:
+                async for recall in asked:
+                    raw = await self._compare(recall)
+                    if recall.wanted:
+                        yield recall.span, raw
         finally:
             # What was read beyond the last span, for whoever reads on.
             self._stream.unread(bytes(self._rest))
@@ -125,12 +128,3 @@ class Comparison:
             why=f"{place}: {why}",
             hint=f"Nothing was sent. {back}To load the new {what} from its start: {self._anew}",
         )
-
-
-async def _each(recalls: Iterable[Recall] | AsyncIterable[Recall]) -> AsyncIterator[Recall]:
-    if isinstance(recalls, AsyncIterable):
-        async for recall in recalls:
-            yield recall
-    else:
-        for recall in recalls:
-            yield recall

@@ -6,9 +6,11 @@ import asyncio
 import dataclasses
 import datetime
 import enum
+import gc
 import math
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
+import sys
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from decimal import Decimal
 from types import MappingProxyType
 
@@ -200,8 +202,25 @@ async def test_a_record_that_is_none_is_named_by_its_number() -> None:
     feed.close()
 
 
-async def test_a_reader_that_goes_away_ends_it() -> None:
-    feed = Feed(b"x" * 100 for _ in range(AHEAD_BYTES))
+async def slowly(records: Iterable[bytes]) -> AsyncIterator[bytes]:
+    for record in records:
+        yield record
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["plain", "asynchronous"])
+async def test_a_reader_that_goes_away_ends_it(asynchronous: bool) -> None:
+    plain = (b"x" * 100 for _ in range(AHEAD_BYTES))
+    records = slowly(plain) if asynchronous else plain
+    feed = Feed(records)
     os.close(feed.fd)
-    with anyio.fail_after(20):
-        await feed.run()
+    left_open: list[object] = []
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(finalizer=left_open.append)
+    try:
+        with anyio.fail_after(20):
+            await feed.run()
+        gc.collect()
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+    assert left_open == []
+    assert next(plain) == b"x" * 100, "the program's own iterable is not closed for it"
