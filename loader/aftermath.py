@@ -12,16 +12,16 @@ import msgspec
 from loader.checkpoint import scan
 from loader.checkpoint.entries import Head
 from loader.checkpoint.ledger import Ledger
-from loader.checkpoint.results import outcomes_in_order
+from loader.checkpoint.results import FEW_MAX, few_outcomes_in_order, outcomes_in_order
 from loader.delivery.account import Recorder
 from loader.directory import log_path
 from loader.errors import DiskError, ExitCode, LoaderError, command
 from loader.events import Observer, Warned
-from loader.outcomes import Outcome, Settlement
+from loader.outcomes import Outcome, RecordOutcome, Settlement
 from loader.records import Attempt, Window
 from loader.report import export
 from loader.report.summary import Effort, Summary, from_json, summarise
-from loader.reporting import write_report
+from loader.reporting import Retelling, write_report
 from loader.schema.problems import Problem
 from loader.settings import LoadSettings
 from loader.source.batches import LINE_TOO_LONG, Check
@@ -152,13 +152,17 @@ def publish(
     if mended is not None:
         observe(Warned(f"{export.REJECTED} was changed after it was written: that file is {mended} now"))
     counted = summary.outcomes
-    # Most loads have none, and then there is no reason to read what may be millions of outcomes again.
-    failed = any(counted.of(one) for one in export.FAILED)
-    outcomes = outcomes_in_order(path, only=export.FAILED) if failed else iter(())
+    # Most loads have none, and then there is no reason to read what may be millions of outcomes for them.
+    failed = sum(counted.of(one) for one in export.FAILED)
+    retelling = Retelling()
+    outcomes: Iterator[RecordOutcome] = iter(())
+    if failed:
+        read = few_outcomes_in_order if failed <= FEW_MAX else outcomes_in_order
+        outcomes = read(path, only=export.FAILED, watch=retelling.apply)
     missing = export.write_exports(settings.load_dir, summary, outcomes, lookup_of(settings))
     if missing:
         observe(Warned(f"{missing:,} lines could not be read again: they are not in {export.REJECTED}"))
-    write_report(settings, summary, error=error)
+    write_report(settings, summary, error=error, chronicle=retelling.chronicle if failed else None)
 
 
 def is_mended(load_dir: Path) -> bool:

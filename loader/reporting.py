@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from loader.checkpoint.entries import Entry
 from loader.checkpoint.scan import scan
 from loader.directory import log_path, told
 from loader.errors import DiskError, LoaderError, UsageError, command
@@ -29,11 +30,17 @@ _FILES = (
 
 
 def write_report(
-    settings: LoadSettings, summary: Summary, *, error: LoaderError | None = None, to: Path | None = None
+    settings: LoadSettings,
+    summary: Summary,
+    *,
+    error: LoaderError | None = None,
+    to: Path | None = None,
+    chronicle: Callable[[], Chronicle] | None = None,
 ) -> Path:
     """Writes the report into the load directory, or `to` another place; its links lead to the same files.
 
-    `error` is what stopped the load, if something did.
+    `error` is what stopped the load, if something did. `chronicle` gives what is known of its way already;
+    None: the log is read for it.
 
     Raises:
         DiskError: it could not be written, for whatever reason: a load that is recorded does not fail by its
@@ -43,7 +50,7 @@ def write_report(
     try:
         page = Page(
             summary=summary,
-            chronicle=chronicle_of(log_path(settings.load_dir)),
+            chronicle=chronicle_of(log_path(settings.load_dir)) if chronicle is None else chronicle(),
             verdict=verdict(summary, load_dir=str(settings.load_dir), to_go_on=how_to_go_on(settings)),
             load_dir=str(settings.load_dir),
             settings=list(settings_told(settings)),
@@ -77,6 +84,28 @@ def chronicle_of(log: Path) -> Chronicle:
     for _, entry in scan(log):
         chronicle.apply(entry)
     return chronicle
+
+
+class Retelling:
+    """A chronicle that is made while somebody else reads the log, who does not fail by its faults."""
+
+    def __init__(self) -> None:
+        self._chronicle = Chronicle()
+        self._fault: Exception | None = None
+
+    def apply(self, entry: Entry) -> None:
+        """Adds one entry, as `Chronicle.apply`. Raises nothing."""
+        if self._fault is None:
+            try:
+                self._chronicle.apply(entry)
+            except Exception as fault:  # told where the report is made
+                self._fault = fault
+
+    def chronicle(self) -> Chronicle:
+        """The chronicle. Raises what it failed by, if it did."""
+        if self._fault is not None:
+            raise self._fault
+        return self._chronicle
 
 
 def require_writable(path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 import tracemalloc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ from loader.checkpoint.entries import (
     outcomes_of,
 )
 from loader.checkpoint.ledger import Ledger
-from loader.checkpoint.results import LAG_BATCHES, outcomes_in_order
+from loader.checkpoint.results import LAG_BATCHES, few_outcomes_in_order, outcomes_in_order
 from loader.checkpoint.scan import READ_BYTES, find_ids, fold, scan, spans
 from loader.outcomes import Outcome, RecordOutcome, Settlement
 from tests.unit.checkpoint_samples import HEAD, INPUT, batch, ids
@@ -127,6 +128,10 @@ def test_every_fate_stands_at_its_line(tmp_path: Path) -> None:
         assert list(outcomes_in_order(path, only={wanted})) == [
             one for one in expected if one.outcome is wanted
         ]
+        if wanted is not Outcome.INSERTED:
+            assert list(few_outcomes_in_order(path, only={wanted})) == [
+                one for one in expected if one.outcome is wanted
+            ]
     rebooted = list(outcomes_in_order(path, survived=False))
     assert [one.outcome for one in rebooted[5:7]] == [Outcome.IN_DOUBT] * 2
 
@@ -148,6 +153,30 @@ def test_a_record_that_is_settled_long_after_does_not_hold_up_the_rest(tmp_path:
     rest = list(found)
     assert [one.line for one in early + rest] == list(range(1, count * 100 + 1))
     assert list(outcomes_in_order(path, only={Outcome.IN_DOUBT})) == early[100:200]
+    assert list(few_outcomes_in_order(path, only={Outcome.IN_DOUBT})) == early[100:200]
+
+
+@pytest.mark.parametrize("read", [outcomes_in_order, few_outcomes_in_order])
+def test_whoever_watches_is_given_each_entry_once_before_the_first_outcome(
+    tmp_path: Path, read: Callable[..., Iterator[RecordOutcome]]
+) -> None:
+    path = tmp_path / "log"
+    rejected = OtherOutcome(1, 3, "", "BAD", "m", "Email")
+    entries: list[Entry] = [
+        HEAD,
+        OPEN,
+        cut(1, 2),
+        sent(1),
+        Outcomes(1, 1, ((2, 101),), b"\1" * 792, (), (rejected,)),
+        sent(2),
+    ]
+    write(path, entries)
+    seen: list[Entry] = []
+    found = read(path, only={Outcome.REJECTED}, watch=seen.append)
+    assert next(found).line == 1
+    assert seen == entries
+    assert list(found) == []
+    assert seen == entries
 
 
 def test_the_lines_that_have_an_id_are_found(tmp_path: Path) -> None:
