@@ -40,39 +40,58 @@ def lines_of(path: str, *, line_bytes_max: int) -> Lookup:
     """The lines of a file, found by reading it from its start."""
 
     def look(wanted: Iterable[int]) -> Iterator[OriginalLine]:
-        numbers = iter(wanted)
-        number = next(numbers, None)
-        if number is None:
-            return
-        for found in _every_line(path, line_bytes_max):
-            while number is not None and number < found.line:
-                number = next(numbers, None)
-            if number is None:
-                return
-            if number == found.line:
-                yield found
+        asked = _Asked(wanted)
+        if asked.next is not None:
+            yield from _found(asked, path, line_bytes_max)
 
     return look
 
 
-def _every_line(path: str, line_bytes_max: int) -> Iterator[OriginalLine]:
+class _Asked:
+    """The line numbers that are asked for, one after the other; none is taken before it is needed."""
+
+    def __init__(self, numbers: Iterable[int]) -> None:
+        self._numbers = iter(numbers)
+        self.next = next(self._numbers, None)
+
+    def from_line(self, line: int) -> int | None:
+        """The next number that is no less than `line`; None: there is none."""
+        while self.next is not None and self.next < line:
+            self.next = next(self._numbers, None)
+        return self.next
+
+
+def _found(asked: _Asked, path: str, line_bytes_max: int) -> Iterator[OriginalLine]:
     splitter = LineSplitter(line_bytes_max)
     line, offset = 1, 0
     for data in chain(_content(path), [b""]):
         for item in splitter.feed(data) if data else splitter.flush():
             match item:
                 case Run():
-                    line, offset = item.first_line, item.start
-                    for text in item.texts:
-                        stop = offset - item.start + len(text) + item.line_end_bytes
-                        yield OriginalLine(line, offset, bytes(item.raw[offset - item.start : stop]))
-                        line, offset = line + 1, item.start + stop
+                    yield from _in_run(asked, item)
+                    line, offset = item.first_line + len(item.texts), item.start + len(item.raw)
                 case Piece() if offset == 0 and item.raw == BOM:
                     offset = len(BOM)
                 case Piece():
-                    yield OriginalLine(line, offset, item.raw)
+                    if asked.from_line(line) == line:
+                        yield OriginalLine(line, offset, item.raw)
                 case Overlong():
                     line, offset = item.line + 1, item.offset + item.byte_count + 1
+        if asked.from_line(line) is None:
+            return
+
+
+def _in_run(asked: _Asked, run: Run) -> Iterator[OriginalLine]:
+    """Those of the run's lines that are asked for; what lies between is only counted."""
+    first, stop = run.first_line, run.first_line + len(run.texts)
+    line, at = first, 0
+    while (number := asked.from_line(line)) is not None and number < stop:
+        if number > line:
+            between = run.texts[line - first : number - first]
+            at += sum(map(len, between)) + len(between) * run.line_end_bytes
+        end = at + len(run.texts[number - first]) + run.line_end_bytes
+        yield OriginalLine(number, run.start + at, bytes(run.raw[at:end]))
+        line, at = number + 1, end
 
 
 def _content(path: str) -> Iterator[bytes]:

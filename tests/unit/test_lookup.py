@@ -57,6 +57,8 @@ class TestWhereverReadsEnd:
     def test_only_the_wanted_lines_are_given(self, path: Path) -> None:
         path.write_bytes(CONTENT)
         assert read(path, 2, 5, 6, 900) == {2: b'{"b":2}\r\n', 5: b'{"d":4}'}
+        assert offsets(path, 2, 5, 6, 900) == {2: 8, 5: 26}
+        assert offsets(path, 4) == {4: 18}
 
     def test_gzip_gives_the_content(self, path: Path) -> None:
         path.write_bytes(gzip.compress(CONTENT[:3]) + gzip.compress(CONTENT[3:]))
