@@ -1,9 +1,9 @@
-"""How a record ends, and how outcomes add up."""
+"""How a record ends, and how outcomes add up; why an attempt did not get so far."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 import msgspec
 
@@ -17,6 +17,21 @@ class Outcome(StrEnum):
     INVALID = "invalid"
     IN_DOUBT = "in_doubt"
     PENDING = "pending"
+
+
+class Cause(IntEnum):
+    """Why an attempt was not applied, as far as something is counted by it. Logs hold these numbers."""
+
+    UNTOLD = 0
+    """Nobody wrote it down."""
+    OTHER = 1
+    """None of the others: the service may have charged the call."""
+    PUSHED_BACK = 2
+    """Too many calls at once, or no credits left: it was not let in."""
+    TOKEN_REFUSED = 3
+    """Its access token was not valid, and so named no organisation that could be charged."""
+    UNREACHED = 4
+    """The service never had anything of the call."""
 
 
 class RecordOutcome(msgspec.Struct, frozen=True, gc=False):

@@ -18,7 +18,7 @@ import msgspec
 from loader.checkpoint import ranges
 from loader.checkpoint.ranges import NONE, Ranges
 from loader.errors import DiskError
-from loader.outcomes import Outcome, RecordOutcome, Settlement
+from loader.outcomes import Cause, Outcome, RecordOutcome, Settlement
 from loader.records import Batch, InvalidLine, Span
 
 FORMAT_VERSION = 1
@@ -147,7 +147,29 @@ class NotApplied(msgspec.Struct, frozen=True, array_like=True, gc=False):
     attempt: int
     lines: Ranges
     reason: str
+    """For people."""
     at: float = 0.0
+    cause: int = Cause.UNTOLD
+    """A `Cause`, or the number of one that a later version has: nothing is decided by it."""
+
+    @property
+    def charged(self) -> bool:
+        """Whether the call may have cost credits."""
+        return _cause_of(self) not in _UNCHARGED
+
+    @property
+    def pushed_back(self) -> bool:
+        """Whether it was not let in: too many calls at once, or no credits left."""
+        return _cause_of(self) == Cause.PUSHED_BACK
+
+
+_UNCHARGED = frozenset({Cause.PUSHED_BACK, Cause.TOKEN_REFUSED, Cause.UNREACHED})
+_UNTOLD_CAUSES = {"HTTP 429": Cause.PUSHED_BACK, "HTTP 401": Cause.TOKEN_REFUSED}
+"""How the reason begins in logs of loaders that wrote no cause. No later reason has to keep to it."""
+
+
+def _cause_of(entry: NotApplied) -> int:
+    return entry.cause or _UNTOLD_CAUSES.get(entry.reason[:8], Cause.OTHER)
 
 
 class OtherOutcome(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -51,8 +51,6 @@ __all__ = [
     "still_open",
 ]
 
-_UNCHARGED = ("HTTP 429", "HTTP 401")
-"""How the reasons begin for which a call costs no credits: it was not let in."""
 ERROR_KINDS_MAX = 1000
 """Beyond so many different (code, field) pairs the rest is counted as one, whatever a server may invent."""
 OTHER_ERRORS = ("OTHER_CODES", "")
@@ -97,7 +95,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     retries: int
     resumes: int
     credits: int
-    """What the calls cost if each was charged."""
+    """What the calls cost that may have been charged."""
     errors: tuple[ErrorCount, ...]
     """Rejected and invalid records by code and field, most frequent first."""
 
@@ -381,7 +379,7 @@ class Ledger:
     def _not_applied(self, entry: NotApplied) -> None:
         self._unsettled_batch(entry, entry.lines).land(entry.lines, attempt=entry.attempt)
         self._answered_at = max(self._answered_at, entry.at)
-        if entry.reason.startswith(_UNCHARGED):
+        if not entry.charged:
             self._credits -= credits_for(ranges.count(entry.lines))
 
     def _doubt(self, entry: Doubt) -> None:

@@ -40,8 +40,6 @@ RUNS_KEPT = 100
 PAUSES_KEPT = 20
 PAUSE_S_LEAST = 1.0
 """Nothing in flight for less than this is no pause worth a word."""
-_PUSHED_BACK = "HTTP 429"
-"""How the reason of a call begins that the server pushed back (`delivery.policy`)."""
 
 _FASTEST_S = 0.001
 _STEPS_A_DOUBLING = 8
@@ -255,7 +253,7 @@ class Chronicle:
 
     def _not_applied(self, entry: NotApplied) -> None:
         self._land(entry)
-        if entry.reason.startswith(_PUSHED_BACK):
+        if entry.pushed_back:
             self._present.pushed_back += 1
             self._pushed_back = True
 

@@ -35,7 +35,7 @@ from loader.checkpoint.entries import (
     unpack_ids,
 )
 from loader.errors import ExitCode
-from loader.outcomes import Outcome, RecordOutcome, Settlement
+from loader.outcomes import Cause, Outcome, RecordOutcome, Settlement
 from tests.unit.checkpoint_samples import HEAD, INPUT, batch, ids, window
 
 ENTRIES: list[Entry] = [
@@ -45,7 +45,7 @@ ENTRIES: list[Entry] = [
         (BatchEntry(1, 1, 3, 0, 30, 9, ((1, 2),), ((2, 3),), (InvalidEntry(3, 20, "C", "m", "F"),)),)
     ),
     Sent(1, 2, ((1, 3), (5, 6)), 4.25, True),
-    NotApplied(1, 2, ((1, 3),), "429"),
+    NotApplied(1, 2, ((1, 3),), "429", 2.5, Cause.PUSHED_BACK),
     Outcomes(1, 2, ((1, 2),), b"12345678", (), (OtherOutcome(2, 3, "", "C", "m", "F", True),)),
     Doubt(1, 2, ((1, 3),), "no answer", True),
     Resolved(1, ((1, 3),), "person", "their word", 4.5),

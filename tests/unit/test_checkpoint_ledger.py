@@ -26,7 +26,7 @@ from loader.checkpoint.entries import (
 from loader.checkpoint.ledger import ERROR_KINDS_MAX, OTHER_ERRORS, DamagedLogError, Ledger
 from loader.checkpoint.unsettled import Doubtful
 from loader.errors import ExitCode
-from loader.outcomes import ErrorCount, Outcome
+from loader.outcomes import Cause, ErrorCount, Outcome
 from tests.unit.checkpoint_samples import HEAD, INPUT, batch
 
 LINES = ((1, 5),)
@@ -101,11 +101,22 @@ def test_what_a_record_is_after_a_restart(history: str, boot: str, survived: boo
 
 
 @pytest.mark.parametrize(
-    ("reason", "credits"),
-    [("HTTP 429 TOO_MANY_REQUESTS", 1), ("HTTP 401 INVALID_TOKEN", 1), ("HTTP 400 INVALID_MODULE", 2)],
+    ("cause", "reason", "credits"),
+    [
+        (Cause.PUSHED_BACK, "HTTP 400 TOO_MANY_REQUESTS", 1),
+        (Cause.TOKEN_REFUSED, "any words", 1),
+        (Cause.UNREACHED, "connection refused", 1),
+        (Cause.OTHER, "HTTP 401 OAUTH_SCOPE_MISMATCH", 2),
+        (Cause.OTHER, "HTTP 429 in words that prove nothing", 2),
+        (99, "of a later loader", 2),
+        (Cause.UNTOLD, "HTTP 429 TOO_MANY_REQUESTS", 1),
+        (Cause.UNTOLD, "HTTP 401 INVALID_TOKEN", 1),
+        (Cause.UNTOLD, "HTTP 400 INVALID_MODULE", 2),
+        (Cause.UNTOLD, "connection refused", 2),
+    ],
 )
-def test_a_call_that_was_not_let_in_costs_no_credits(reason: str, credits: int) -> None:
-    ledger = folded(cut(), SENT, NotApplied(1, 1, LINES, reason), SENT_2)
+def test_a_call_that_was_not_let_in_costs_no_credits(cause: int, reason: str, credits: int) -> None:
+    ledger = folded(cut(), SENT, NotApplied(1, 1, LINES, reason, 0.0, cause), SENT_2)
     assert ledger.tally().credits == credits
     assert ledger.tally().calls == 2
 

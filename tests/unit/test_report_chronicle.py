@@ -22,7 +22,7 @@ from loader.checkpoint.entries import (
     WindowEntry,
 )
 from loader.checkpoint.ledger import ERROR_KINDS_MAX, OTHER_ERRORS, Ledger
-from loader.outcomes import Outcome
+from loader.outcomes import Cause, Outcome
 from loader.report.chronicle import (
     EXAMPLES_MAX,
     PAUSES_KEPT,
@@ -131,10 +131,15 @@ def test_percentiles_are_exact_to_five_percent(seed: int) -> None:
     assert found.longest_s == pytest.approx(took[-1], rel=1e-4)
 
 
-def test_push_backs_doubts_and_pauses_are_kept() -> None:
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [(Cause.PUSHED_BACK, "HTTP 400 TOO_MANY_REQUESTS"), (Cause.UNTOLD, "HTTP 429 TOO_MANY_REQUESTS")],
+    ids=["told", "of an older loader"],
+)
+def test_push_backs_doubts_and_pauses_are_kept(cause: Cause, words: str) -> None:
     chronicle = told(
         opened(0), cut(1), cut(2),
-        sent(1, 0.0), NotApplied(1, 1, lines_of(1), "HTTP 429 TOO_MANY_REQUESTS", T + 0.25),
+        sent(1, 0.0), NotApplied(1, 1, lines_of(1), words, T + 0.25, cause),
         sent(1, 10.25, attempt=2), Doubt(1, 2, lines_of(1), "reset", False, T + 10.5),
         Resolved(1, lines_of(1), "query", "twice", T + 40.5),
         WindowEntry((), ((1, lines_of(1)),)), sent(1, 40.5, attempt=3), answered(1, 41.0, attempt=3),
