@@ -13,8 +13,9 @@ import msgspec
 from loader.checkpoint import ranges, scan
 from loader.checkpoint.entries import BatchEntry, WindowEntry
 from loader.checkpoint.entries import InputIdentity as RecordedInput
-from loader.checkpoint.ledger import Ledger, OpenBatch
+from loader.checkpoint.ledger import Ledger
 from loader.checkpoint.log import CheckpointLog
+from loader.checkpoint.unsettled import OpenBatch
 from loader.directory import log_path
 from loader.errors import InputChangedError
 from loader.growth import Growth, how_to_start_over

@@ -9,10 +9,11 @@ import anyio.to_thread
 from loader import directory, recall
 from loader.aftermath import publish, summary_of
 from loader.checkpoint import ranges
-from loader.checkpoint.ledger import Ledger, OpenBatch
+from loader.checkpoint.ledger import Ledger
 from loader.checkpoint.log import CheckpointLog, Opening
 from loader.checkpoint.ranges import Ranges
 from loader.checkpoint.recorder import Recorder
+from loader.checkpoint.unsettled import OpenBatch
 from loader.errors import LoaderError, UsageError, command
 from loader.events import Observer, Warned
 from loader.outcomes import Outcome, RecordOutcome, Settlement

@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from loader.checkpoint import ranges
 from loader.checkpoint.entries import (
     FORMAT_VERSION,
@@ -24,36 +22,21 @@ from loader.checkpoint.entries import (
     NewerLoaderError,
     NotApplied,
     Open,
-    OtherOutcome,
     Outcomes,
     Resolved,
     Seal,
     Sent,
     WindowEntry,
-    known_outcome,
     restricted,
 )
 from loader.checkpoint.ranges import NONE, Ranges
-from loader.checkpoint.unsettled import Doubtful, OpenBatch, Unsettled, all_lines
+from loader.checkpoint.tally import Counts, Tally
+from loader.checkpoint.unsettled import OpenBatch, Unsettled, all_lines
 from loader.errors import DiskError, command
-from loader.outcomes import ErrorCount, Outcome
+from loader.outcomes import Outcome
 from loader.records import Span
-from loader.wire.limits import credits_for
 
-__all__ = [
-    "ERROR_KINDS_MAX",
-    "OTHER_ERRORS",
-    "DamagedLogError",
-    "Doubtful",
-    "Ledger",
-    "OpenBatch",
-    "Tally",
-    "still_open",
-]
-
-ERROR_KINDS_MAX = 1000
-"""Beyond so many different (code, field) pairs the rest is counted as one, whatever a server may invent."""
-OTHER_ERRORS = ("OTHER_CODES", "")
+__all__ = ["DamagedLogError", "Ledger", "Tally", "still_open"]
 
 
 class DamagedLogError(DiskError):
@@ -75,39 +58,6 @@ class DamagedLogError(DiskError):
         return DamagedLogError(self.reason, offset=self.offset, load_dir=path.parent)
 
 
-class Tally(msgspec.Struct, frozen=True, kw_only=True):
-    """The counts of a load. `inserted` to `pending` are disjoint and add up to `records`."""
-
-    inserted: int
-    duplicate: int
-    rejected: int
-    invalid: int
-    in_doubt: int
-    pending: int
-    held: int
-    """Of `in_doubt`: those that wait for a person."""
-    recovered: int
-    """Of `inserted`: those that were in doubt and were shown to be ours."""
-    absent: int = 0
-    """Records in doubt that were asked for twice, were not there, and were sent again."""
-    blank: int
-    calls: int
-    retries: int
-    resumes: int
-    credits: int
-    """What the calls cost that may have been charged."""
-    errors: tuple[ErrorCount, ...]
-    """Rejected and invalid records by code and field, most frequent first."""
-
-    @property
-    def records(self) -> int:
-        return self.inserted + self.duplicate + self.rejected + self.invalid + self.in_doubt + self.pending
-
-    def count(self, outcome: Outcome) -> int:
-        number: int = getattr(self, outcome.value)
-        return number
-
-
 class Ledger:
     """The fold. Every method but `apply` and `stop` only reads."""
 
@@ -126,14 +76,7 @@ class Ledger:
         """Lines that have an outcome or may get one: all but the blank ones."""
         self._unsettled: dict[int, Unsettled] = {}
         self._open_records = 0
-        self._counts = {Outcome.INSERTED: 0, Outcome.DUPLICATE: 0, Outcome.REJECTED: 0, Outcome.INVALID: 0}
-        self._errors: dict[tuple[str, str], int] = {}
-        self._recovered = 0
-        self._absent = 0
-        self._blank = 0
-        self._calls = 0
-        self._retries = 0
-        self._credits = 0
+        self._counts = Counts()
         self._opens = 0
         self._user_ids: set[str] = set()
         self._latest_at = 0.0
@@ -240,29 +183,14 @@ class Ledger:
         for batch in self._unsettled.values():
             in_doubt += ranges.count(all_lines(batch.doubts))
             held += ranges.count(batch.held)
-        by_count = sorted(self._errors.items(), key=lambda item: (-item[1], item[0]))
-        return Tally(
-            inserted=self._counts[Outcome.INSERTED],
-            duplicate=self._counts[Outcome.DUPLICATE],
-            rejected=self._counts[Outcome.REJECTED],
-            invalid=self._counts[Outcome.INVALID],
-            in_doubt=in_doubt,
-            pending=self._open_records - in_doubt,
-            held=held,
-            recovered=self._recovered,
-            absent=self._absent,
-            blank=self._blank,
-            calls=self._calls,
-            retries=self._retries,
-            resumes=self.resumes,
-            credits=self._credits,
-            errors=tuple(ErrorCount(code, field, count) for (code, field), count in by_count),
+        return self._counts.tally(
+            in_doubt=in_doubt, pending=self._open_records - in_doubt, held=held, resumes=self.resumes
         )
 
     def seal_entry(self, *, at: float) -> Seal:
         """The SEAL that this ledger would accept, if nothing is open."""
         return Seal(
-            outcomes={outcome.value: count for outcome, count in self._counts.items()},
+            outcomes={outcome.value: count for outcome, count in self._counts.settled.items()},
             lines=self.next_line - 1,
             input_stop=self.next_offset,
             checksum=self._checksum,
@@ -315,9 +243,9 @@ class Ledger:
         self.next_offset = batch.stop
         self.last_span = batch.span
         self._checksum = zlib.crc32(batch.crc.to_bytes(4, "little"), self._checksum)
-        self._blank += ranges.count(batch.blank)
+        self._counts.blank += ranges.count(batch.blank)
         for one in batch.invalid:
-            self._count(Outcome.INVALID, one.code, one.field)
+            self._counts.add(Outcome.INVALID, one.code, one.field)
         open_records = ranges.count(records)
         self.records += open_records + len(batch.invalid)
         self._open_records += open_records
@@ -371,16 +299,13 @@ class Ledger:
         batch.last_attempt = max(batch.last_attempt, entry.attempt)
         batch.not_before = max(batch.not_before, entry.at)
         self._latest_at = max(self._latest_at, entry.at)
-        self._calls += 1
-        self._credits += credits_for(ranges.count(entry.lines))
-        if entry.attempt > 1:
-            self._retries += 1
+        self._counts.call(records=ranges.count(entry.lines), attempt=entry.attempt)
 
     def _not_applied(self, entry: NotApplied) -> None:
         self._unsettled_batch(entry, entry.lines).land(entry.lines, attempt=entry.attempt)
         self._answered_at = max(self._answered_at, entry.at)
         if not entry.charged:
-            self._credits -= credits_for(ranges.count(entry.lines))
+            self._counts.not_charged(records=ranges.count(entry.lines))
 
     def _doubt(self, entry: Doubt) -> None:
         batch = self._unsettled_batch(entry, entry.lines)
@@ -398,7 +323,7 @@ class Ledger:
             raise self._damaged(f"lines of batch {entry.batch} were resolved, but were not resting in doubt")
         batch.release(entry.lines)
         if entry.by == "query":
-            self._absent += ranges.count(entry.lines)
+            self._counts.absent += ranges.count(entry.lines)
 
     def _outcomes(self, entry: Outcomes) -> None:
         settled = entry.lines
@@ -418,23 +343,8 @@ class Ledger:
         else:
             batch.settle(settled)
         self._open_records -= plain + len(entry.others)
-        self._counts[Outcome.INSERTED] += plain
+        self._counts.settle(entry, plain=plain)
         self._answered_at = max(self._answered_at, entry.at)
-        for one in entry.others:
-            self._count_other(one)
-
-    def _count_other(self, one: OtherOutcome) -> None:
-        outcome = known_outcome(one.outcome)
-        self._recovered += outcome is Outcome.INSERTED and one.recovered
-        self._count(outcome, one.code, one.field)
-
-    def _count(self, outcome: Outcome, code: str, field: str) -> None:
-        self._counts[outcome] += 1
-        if outcome in (Outcome.REJECTED, Outcome.INVALID):
-            kind = (code, field)
-            if kind not in self._errors and len(self._errors) >= ERROR_KINDS_MAX:
-                kind = OTHER_ERRORS
-            self._errors[kind] = self._errors.get(kind, 0) + 1
 
     def _seal(self, entry: Seal) -> None:
         if self._open_records or entry != self.seal_entry(at=entry.at):

@@ -27,7 +27,7 @@ from loader.checkpoint.entries import (
     WindowEntry,
     known_outcome,
 )
-from loader.checkpoint.ledger import ERROR_KINDS_MAX, OTHER_ERRORS
+from loader.checkpoint.tally import ERROR_KINDS_MAX, OTHER_ERRORS
 from loader.outcomes import Outcome
 
 Kind = tuple[Outcome, str, str]

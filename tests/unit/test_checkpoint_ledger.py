@@ -23,7 +23,8 @@ from loader.checkpoint.entries import (
     WindowEntry,
     batch_entry,
 )
-from loader.checkpoint.ledger import ERROR_KINDS_MAX, OTHER_ERRORS, DamagedLogError, Ledger
+from loader.checkpoint.ledger import DamagedLogError, Ledger
+from loader.checkpoint.tally import ERROR_KINDS_MAX, OTHER_ERRORS
 from loader.checkpoint.unsettled import Doubtful
 from loader.errors import ExitCode
 from loader.outcomes import Cause, ErrorCount, Outcome

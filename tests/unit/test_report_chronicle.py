@@ -21,7 +21,8 @@ from loader.checkpoint.entries import (
     Sent,
     WindowEntry,
 )
-from loader.checkpoint.ledger import ERROR_KINDS_MAX, OTHER_ERRORS, Ledger
+from loader.checkpoint.ledger import Ledger
+from loader.checkpoint.tally import ERROR_KINDS_MAX, OTHER_ERRORS
 from loader.outcomes import Cause, Outcome
 from loader.report.chronicle import (
     EXAMPLES_MAX,

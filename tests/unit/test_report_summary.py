@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from loader.checkpoint.ledger import Tally
+from loader.checkpoint.tally import Tally
 from loader.errors import ExitCode
 from loader.outcomes import ErrorCount
 from loader.report import summary as report
