@@ -26,8 +26,8 @@ from loader.schema.modules import standard_module
 from loader.source.batches import BatchCutter
 from loader.source.lines import Item, LineSplitter
 from loader.source.streams import READ_BYTES
+from loader.wire.answers import Inserted, read_insert
 from loader.wire.messages import HttpReply
-from loader.wire.replies import Inserted, read_insert
 from loader.wire.requests import insert
 
 LINE_BYTES_MAX: Final = 1024 * 1024

@@ -18,11 +18,12 @@ from loader.delivery.reconcile import Evidence, Sought, decide, seek
 from loader.outcomes import Outcome, Settlement
 from loader.records import Attempt
 from loader.throttle.gate import Gate, Place
+from loader.wire.answers import Unreadable
 from loader.wire.codes import ForCall, facts
 from loader.wire.limits import COQL_IN_VALUES_MAX, IDS_PER_GET_MAX
 from loader.wire.messages import HttpReply, HttpRequest, NoReply, Reply
 from loader.wire.pace import credits_remaining, retry_after_s
-from loader.wire.replies import ExistingRecord, Unreadable, read_existing
+from loader.wire.replies import ExistingRecord, read_existing
 from loader.wire.requests import find_by_values, get_by_ids
 
 _Item = TypeVar("_Item")

@@ -14,9 +14,9 @@ import msgspec
 
 from loader.outcomes import Outcome, RecordOutcome, Settlement
 from loader.records import Attempt
+from loader.wire.answers import Answered, CallRefused, Inserted, Item, read_insert
 from loader.wire.codes import CODES, ForCall, ForRecord, facts
 from loader.wire.messages import Fault, HttpReply, NoReply, Reply
-from loader.wire.replies import Answered, CallRefused, Inserted, Item, read_insert
 
 
 class Remedy(Enum):

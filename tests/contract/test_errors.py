@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from loader.wire.answers import Answered, CallRefused, read_insert
 from loader.wire.codes import CODES
 from loader.wire.messages import HttpReply
-from loader.wire.replies import Answered, CallRefused, read_insert
 from tests.contract.errors import DESERVED, LEAD, Deserved
 from tests.scenario.sandbox_client import Client, Reply, client_of
 

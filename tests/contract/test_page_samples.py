@@ -12,8 +12,8 @@ import pytest_asyncio
 
 from loader.schema.check import Checker
 from loader.schema.modules import standard_module
+from loader.wire.answers import Answered, Inserted, read_insert
 from loader.wire.messages import HttpReply
-from loader.wire.replies import Answered, Inserted, read_insert
 from tests.scenario.sandbox_client import Client, client_of
 
 PAGE = Path(__file__).parent / "page"

@@ -24,8 +24,8 @@ from loader.client.masking import masked
 from loader.client.transport import HttpTransport
 from loader.client.upload import PIECE_BYTES, Upload
 from loader.errors import NotNowError
+from loader.wire.answers import Unreadable, read_insert
 from loader.wire.messages import Fault, HttpReply, HttpRequest, NoReply, Reply
-from loader.wire.replies import Unreadable, read_insert
 from loader.wire.requests import insert
 from tests.scenario import certificates
 from tests.scenario.fault_server import (

@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks.data import leads
 from benchmarks.sink import Sink, answer
+from loader.wire.answers import Inserted, read_insert
 from loader.wire.messages import HttpReply
-from loader.wire.replies import Inserted, read_insert
 
 
 class Wire(asyncio.Transport):

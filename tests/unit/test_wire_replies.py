@@ -10,18 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loader.wire import replies
+from loader.wire.answers import Answered, CallRefused, Inserted, ItemError, Unreadable, read_insert
 from loader.wire.messages import HttpReply
-from loader.wire.replies import (
-    Answered,
-    CallRefused,
-    ExistingRecord,
-    Inserted,
-    ItemError,
-    Unreadable,
-    read_existing,
-    read_insert,
-    read_refusal,
-)
+from loader.wire.replies import ExistingRecord, read_existing, read_refusal
 
 
 def reply(body: object, status: int = 201, **headers: str) -> HttpReply:

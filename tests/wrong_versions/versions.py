@@ -105,14 +105,14 @@ WRONG_VERSIONS = (
     ),
     WrongVersion(
         "fewer results than records are believed, as a plain zip would",
-        "wire/replies.py",
+        "wire/answers.py",
         "    if len(data) != records:\n        return Unreadable(",
         "    if len(data) > records:\n        return Unreadable(",
         REPLIES,
     ),
     WrongVersion(
         "the same id for two records is believed",
-        "wire/replies.py",
+        "wire/answers.py",
         "    if ids and not _sound(ids):\n",
         "    if ids and not all(ids):\n",
         REPLIES,
@@ -309,7 +309,7 @@ WRONG_VERSIONS = (
     ),
     WrongVersion(
         "a series that is not whole is believed",
-        "wire/replies.py",
+        "wire/answers.py",
         "    if not all(item.ok and item.index in (None, 0) for item in answer.items):",
         "    if not answer.items[0].ok:",
         REPLIES,
