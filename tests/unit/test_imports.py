@@ -7,11 +7,13 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import loader
 
+ROOT = Path(loader.__file__).parents[1]
 WITH_AN_EXTRA = {"loader.adapters.dlt_destination"}
 """What imports a package that the tests' own environment lacks; `tests/adapters` imports it beside dlt."""
 MODULES = sorted(
@@ -54,7 +56,18 @@ def test_the_command_line_starts_without_the_http_library() -> None:
 )
 def test_a_contract_names_all_that_it_does_not_leave_out(contract: str, named: str, others: set[str]) -> None:
     """A list that somebody forgot to lengthen forbids nothing."""
-    settings = tomllib.loads((Path(loader.__file__).parents[1] / "pyproject.toml").read_text())
-    contracts = settings["tool"]["importlinter"]["contracts"]
-    (found,) = [one for one in contracts if one["name"].startswith(contract)]
+    found = contract_named(contract)
     assert {name.removeprefix("loader.") for name in found[named]} == STAGES - others
+
+
+def test_the_overview_shows_the_ladder_that_the_contract_holds() -> None:
+    overview = (ROOT / "docs/design/overview.md").read_text().partition("## Layers")[2].split("```")[1]
+    shown = [line.partition("  ")[0] for line in overview.strip().splitlines() if not line.startswith(" ")]
+    assert shown == contract_named("Stages point one way")["layers"]
+
+
+def contract_named(beginning: str) -> dict[str, Any]:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    contracts: list[dict[str, Any]] = settings["tool"]["importlinter"]["contracts"]
+    (found,) = [one for one in contracts if one["name"].startswith(beginning)]
+    return found
