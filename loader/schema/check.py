@@ -19,8 +19,9 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from loader.schema.cross import CrossRule
-from loader.schema.explain import explain, missing, split
+from loader.schema.explain import explain, missing
 from loader.schema.fields import Layout, Module
+from loader.schema.members import split
 from loader.schema.patterns import SEAM, all_plain, is_fine
 from loader.schema.placement import named_layout, placement_rules, takes
 from loader.schema.problems import Problem

@@ -1,7 +1,8 @@
-"""The slow path: what is wrong with a line, in words. It sees only the lines that the fast path refuses.
+"""The slow path: what is wrong with a record, in words. It sees only the lines that the fast path refuses.
 
-It has the last word: a line that the types of `shapes.py` refuse is still a record if no fault is found here.
-Nothing is kept from one line to the next; what the fast path learns of a line is for `check.py`.
+A line that is no record at all is told in `members.py`. This page has the last word: a line that the types of
+`shapes.py` refuse is still a record if no fault is found here. Nothing is kept from one line to the next;
+what the fast path learns of a line is for `check.py`.
 """
 
 from __future__ import annotations
@@ -21,15 +22,11 @@ from loader.schema.problems import (
     INVALID_DATA,
     LIMIT_EXCEEDED,
     MANDATORY_NOT_FOUND,
-    NESTED_TOO_DEEPLY,
-    NOT_AN_OBJECT,
-    NOT_JSON,
     Problem,
 )
 from loader.schema.shapes import Rule
 from loader.schema.written import OUT_OF_REACH, Real, fraction_digits, whole_digits
 
-_MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _VALUE: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(Any, float_hook=Real)
 _DATE_FORMAT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DATETIME_FORMAT: Final = re.compile(
@@ -37,51 +34,6 @@ _DATETIME_FORMAT: Final = re.compile(
 )
 _BIGINT_FORMAT: Final = re.compile(r"-?[0-9]+")
 _ID_FORMAT: Final = re.compile(rf"[0-9]{{1,{s.ID_DIGITS}}}")
-_HALF_PAIR: Final = re.compile(rb"\\u[dD][89a-fA-F]")
-_BOM: Final = b"\xef\xbb\xbf"
-
-
-def split(raw: bytes) -> dict[str, msgspec.Raw] | Problem:
-    """The line's members, or why it has none."""
-    if raw.startswith(_BOM):
-        return Problem(NOT_JSON, "the line begins with a byte order mark (byte 0); save the file without one")
-    try:
-        raw.decode()
-        return _MEMBERS.decode(raw)
-    except UnicodeDecodeError as error:
-        why = f"byte 0x{raw[error.start]:02x} is not UTF-8 (byte {error.start}); save the file as UTF-8"
-        return Problem(NOT_JSON, f"the line is not JSON: {why}")
-    except RecursionError:
-        return Problem(NESTED_TOO_DEEPLY, "arrays and objects are nested too deeply; no field takes that")
-    except msgspec.ValidationError:
-        return Problem(NOT_AN_OBJECT, _not_an_object(raw))
-    except msgspec.DecodeError as error:
-        return Problem(NOT_JSON, f"the line is not JSON: {_reason(raw, str(error))}")
-
-
-def _not_an_object(raw: bytes) -> str:
-    start = len(raw) - len(raw.lstrip(b" \t\r\n"))
-    what = _NAME_OF_FIRST_BYTE.get(raw[start : start + 1], "a number")
-    return f'the line is {what} (byte {start}); a record is one JSON object: {{"Last_Name": "..."}}'
-
-
-_NAME_OF_FIRST_BYTE: Final = {
-    b"[": "an array",
-    b'"': "a string",
-    b"n": "null",
-    b"t": "true",
-    b"f": "false",
-}
-
-
-def _reason(raw: bytes, message: str) -> str:
-    if "truncated" not in message:
-        return message.removeprefix("JSON is malformed: ")
-    # The decoder's word for both.
-    half = _HALF_PAIR.search(raw)
-    if half:
-        return f"it ends too early (byte {len(raw)}), or half of a surrogate pair (byte {half.start()})"
-    return f"it ends too early (byte {len(raw)})"
 
 
 def missing(field: Field, path: str = "") -> Problem:
