@@ -539,6 +539,13 @@ WRONG_VERSIONS = (
         MACHINE,
     ),
     WrongVersion(
+        "why a call was not applied is guessed from the words of its reason",
+        "checkpoint/entries.py",
+        "    return entry.cause or _UNTOLD_CAUSES.get(",
+        "    return _UNTOLD_CAUSES.get(",
+        LEDGER,
+    ),
+    WrongVersion(
         "a second outcome overwrites the first",
         "checkpoint/ledger.py",
         "        if batch is not None and (lines == batch.open or ranges.covers(batch.open, lines)):",
