@@ -11,7 +11,6 @@ from loader.report.text import rough
 
 MARKS_LABELLED_MIN_PERCENT = 4.0
 """Labels of marks that are nearer than this would lie on each other; the table beside has them all."""
-_TICKS = 4
 
 
 class Mark(msgspec.Struct, frozen=True):

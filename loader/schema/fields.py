@@ -26,8 +26,6 @@ DOUBLE_DECIMALS: Final = 9
 PERCENT_DIGITS: Final = 5
 PARTICIPANTS_MAX: Final = 50
 """Of an event (insert-records page, LIMIT_EXCEEDED)."""
-SUBFORM_ROWS_MAX: Final = 100
-"""Rows of a custom subform (subforms page)."""
 
 # What the metadata gives as the length of kinds whose length the insert-records page does not name
 # (field metadata of a Leads module).

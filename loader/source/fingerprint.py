@@ -54,18 +54,6 @@ class InputIdentity(msgspec.Struct, frozen=True):
         mtime_ns = mtime_as_kept(status.st_mtime_ns)
         return cls("path", name, status.st_size, mtime_ns, status.st_ino, status.st_dev)
 
-    def same_file_as(self, other: InputIdentity) -> bool:
-        """The same regular file, untouched since as far as its metadata tells. Never true of stdin or a pipe.
-
-        Where it is false the bytes may still be the same: then all of them have to be compared.
-        """
-        return bool(self.inode) and (self.size, self.mtime_ns, self.inode, self.device) == (
-            other.size,
-            other.mtime_ns,
-            other.inode,
-            other.device,
-        )
-
 
 def mtime_as_kept(mtime_ns: int) -> int:
     """The nearest time that the log has room for: a file's may be anything that somebody set."""
