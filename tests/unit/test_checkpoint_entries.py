@@ -63,6 +63,13 @@ def test_an_entry_comes_back_from_its_frame(entry: Entry) -> None:
     assert decode_body(header[1], body) == entry
 
 
+@pytest.mark.parametrize("cause", Cause)
+def test_a_cause_says_whether_the_call_was_let_in_and_whether_it_may_have_cost(cause: Cause) -> None:
+    entry = NotApplied(1, 1, ((1, 3),), "words that say nothing", 0.0, cause)
+    assert entry.pushed_back is (cause is Cause.PUSHED_BACK)
+    assert entry.charged is (cause in {Cause.UNTOLD, Cause.OTHER})
+
+
 @pytest.mark.parametrize("at", [2, 3, 4, 12, 25])
 def test_every_part_of_a_frame_and_its_place_are_under_the_checksum(at: int) -> None:
     frame = bytearray(encode_frame(ENTRIES[3], offset=1000, synced=900))
