@@ -28,7 +28,7 @@ from loader.events import (
     RecordsHeld,
     WindowIntended,
 )
-from loader.outcomes import ErrorCount, Settlement
+from loader.outcomes import Cause, ErrorCount, Settlement
 from loader.records import Attempt, Window
 
 OUTCOME_BYTES_RESERVED = 512
@@ -119,11 +119,11 @@ class Recorder:
                 hint="This is a defect of the loader: please report it with the load's summary",
             )
 
-    def not_applied(self, attempt: Attempt, reason: str) -> None:
+    def not_applied(self, attempt: Attempt, reason: str, cause: Cause = Cause.OTHER) -> None:
         """Writes that the attempt was proved not applied to those records that it names here."""
         lines = ranges.from_lines(attempt.lines)
         if lines:
-            self._record(NotApplied(attempt.batch, attempt.number, lines, reason, self._clock()))
+            self._record(NotApplied(attempt.batch, attempt.number, lines, reason, self._clock(), cause))
 
     def settle(self, attempt: Attempt, settlement: Settlement) -> None:
         """Writes the final outcomes that a reply to the attempt gave."""

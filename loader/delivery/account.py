@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from loader.events import BatchAnswered, BatchInDoubt, BatchRefused, BatchSent, Observer
-from loader.outcomes import ErrorCount, Outcome, Settlement
+from loader.outcomes import Cause, ErrorCount, Outcome, Settlement
 from loader.records import Attempt
 
 
@@ -16,7 +16,7 @@ class Recorder(Protocol):
 
     def sent(self, attempt: Attempt, at: float) -> None: ...
 
-    def not_applied(self, attempt: Attempt, reason: str) -> None: ...
+    def not_applied(self, attempt: Attempt, reason: str, cause: Cause) -> None: ...
 
     def settle(self, attempt: Attempt, settlement: Settlement) -> None: ...
 
@@ -43,11 +43,11 @@ class Account:
 
     def not_sent(self, attempt: Attempt, reason: str) -> None:
         """Nothing left after all."""
-        self._recorder.not_applied(attempt, reason)
+        self._recorder.not_applied(attempt, reason, Cause.UNREACHED)
 
-    def not_applied(self, attempt: Attempt, reason: str) -> None:
+    def not_applied(self, attempt: Attempt, reason: str, cause: Cause) -> None:
         """The attempt was proved not applied."""
-        self._recorder.not_applied(attempt, reason)
+        self._recorder.not_applied(attempt, reason, cause)
         self._observe(BatchRefused(attempt.batch, attempt.number, reason))
 
     def settled(self, attempt: Attempt, settlement: Settlement, *, latency_s: float = 0.0) -> None:

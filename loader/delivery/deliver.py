@@ -20,10 +20,11 @@ from loader.delivery.keys import OpenKeys, at_lines, subset
 from loader.delivery.policy import Claim, Remedy, Stop, Verdict, judge
 from loader.delivery.refusals import RefusalWatch, stop_error
 from loader.errors import LoaderError, NotNowError
+from loader.outcomes import Cause
 from loader.records import Attempt
 from loader.throttle.gate import Gate, Place
 from loader.wire.limits import credits_for
-from loader.wire.messages import Fault, HttpReply, HttpRequest, NoReply, Reply
+from loader.wire.messages import HttpReply, HttpRequest, Reply
 from loader.wire.options import PLAIN, InsertOptions
 from loader.wire.pace import credits_remaining, retry_after_s
 from loader.wire.requests import insert
@@ -36,8 +37,6 @@ NOT_APPLIED_TRIES_MAX = 30
 """Tries at a batch that is refused again and again while other calls pass."""
 
 LEFT_IN_DOUBT = "it was not settled when the loader stopped"
-UNCONNECTED = frozenset({Fault.UNREACHABLE, Fault.CERTIFICATE, Fault.CONNECT_TIMEOUT})
-"""Faults of calls of which the service never had a byte."""
 
 
 class Transport(Protocol):
@@ -192,7 +191,7 @@ class Delivery:
             self._refusals.passed()
         self._account.settled(attempt, verdict.settlement, latency_s=reply.latency_s)
         if verdict.again:
-            self._account.not_applied(at_lines(attempt, verdict.again), verdict.reason)
+            self._account.not_applied(at_lines(attempt, verdict.again), verdict.reason, verdict.cause)
         if verdict.doubtful:
             self._account.in_doubt(attempt, verdict.doubtful, verdict.reason)
 
@@ -299,7 +298,7 @@ def _report(place: Place, verdict: Verdict, reply: Reply) -> None:
     elif verdict.passed or verdict.remedy is Remedy.HALVE or _refused_in_words(verdict):
         place.passed()
     else:
-        place.failed(verdict.reason, reached=not (isinstance(reply, NoReply) and reply.fault in UNCONNECTED))
+        place.failed(verdict.reason, reached=verdict.cause is not Cause.UNREACHED)
     if (remaining := credits_remaining(reply)) is not None:
         place.credits_left(remaining)
 

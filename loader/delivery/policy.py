@@ -12,7 +12,7 @@ from typing import assert_never
 
 import msgspec
 
-from loader.outcomes import Outcome, RecordOutcome, Settlement
+from loader.outcomes import Cause, Outcome, RecordOutcome, Settlement
 from loader.records import Attempt
 from loader.wire.answers import Answered, CallRefused, Inserted, Item, read_insert
 from loader.wire.codes import CODES, ForCall, ForRecord, facts
@@ -68,6 +68,8 @@ class Verdict(msgspec.Struct, frozen=True):
     reason: str = ""
     code: str = ""
     """The API's code for what is in `again`, or for the whole call; empty: it gave none."""
+    cause: Cause = Cause.OTHER
+    """For `again`: what the log counts it as."""
 
 
 class _Fate(Enum):
@@ -88,6 +90,9 @@ FAULTS: Mapping[Fault, _Row] = {
     Fault.BROKEN_ANSWER: _DOUBT,
     Fault.UNKNOWN: _DOUBT,
 }
+
+UNCONNECTED = frozenset({Fault.UNREACHABLE, Fault.CERTIFICATE, Fault.CONNECT_TIMEOUT})
+"""Faults of calls of which the service never had a byte."""
 
 # Known by the status alone, whatever the body: these are said before a record is looked at.
 STATUSES: Mapping[int, _Row] = {
@@ -117,6 +122,11 @@ REFUSED_CALLS: Mapping[ForCall, _Row] = {
     ForCall.HALVE: (_Fate.NOT_APPLIED, Remedy.HALVE, None),
 }
 
+# What the vendor takes no credits for, by what has to happen next.
+_CAUSES: Mapping[Remedy | None, Cause] = {
+    Remedy.PAUSE_ALL: Cause.PUSHED_BACK,
+    Remedy.RENEW_TOKEN: Cause.TOKEN_REFUSED,
+}
 
 REASON_MAX = 450
 """Characters of a reason: it quotes the API."""
@@ -129,7 +139,10 @@ def judge(attempt: Attempt, reply: Reply, *, series: bool = False) -> Verdict:
     """
     match reply:
         case NoReply():
-            return _whole(attempt, FAULTS.get(reply.fault, _DOUBT), reply.detail)
+            verdict = _whole(attempt, FAULTS.get(reply.fault, _DOUBT), reply.detail)
+            if reply.fault in UNCONNECTED:
+                return msgspec.structs.replace(verdict, cause=Cause.UNREACHED)
+            return verdict
         case HttpReply():
             return _judge_status(attempt, reply, series=series)
         case _ as unreachable:
@@ -188,7 +201,10 @@ def _whole(attempt: Attempt, row: _Row, reason: str, *, code: str = "") -> Verdi
     """One row of a table for all the records of the attempt."""
     fate, remedy, stop = row
     again, doubtful = (attempt.lines, ()) if fate is _Fate.NOT_APPLIED else ((), attempt.lines)
-    return Verdict(again=again, doubtful=doubtful, remedy=remedy, stop=stop, reason=reason, code=code)
+    cause = _CAUSES.get(remedy, Cause.OTHER)
+    return Verdict(
+        again=again, doubtful=doubtful, remedy=remedy, stop=stop, reason=reason, code=code, cause=cause
+    )
 
 
 def _judge_items(attempt: Attempt, items: Sequence[Item]) -> Verdict:

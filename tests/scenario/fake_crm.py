@@ -21,6 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 import anyio
 import msgspec
 
+from loader.checkpoint.entries import NotApplied
 from loader.delivery.account import Account
 from loader.delivery.additions import Additions
 from loader.delivery.asking import Asker, CrmResolver, Sender
@@ -29,10 +30,11 @@ from loader.delivery.doubts import Doubts, DoubtSettings, Rung
 from loader.delivery.keys import KeyReader, OpenKeys, fold
 from loader.delivery.stamp import Stamp
 from loader.events import Event
-from loader.outcomes import Outcome, RecordOutcome, Settlement
+from loader.outcomes import Cause, Outcome, RecordOutcome, Settlement
 from loader.pipeline import Pipeline
 from loader.records import Attempt, Batch, Span, Window
 from loader.throttle.gate import Gate, GateSettings
+from loader.wire.limits import credits_for
 from loader.wire.messages import Fault, HttpReply, HttpRequest, NoReply, Reply
 from loader.wire.options import PLAIN, InsertOptions
 from tests.throttle_fakes import FakeBudget
@@ -330,6 +332,8 @@ class ListRecorder:
         self.said: list[tuple[str, int, tuple[int, ...]]] = []
         self.final: dict[int, RecordOutcome] = {}
         self.held: dict[int, str] = {}
+        self.credits = 0
+        """What the log would add up to."""
         self.may_be_applied: set[int] = set()
         self.allowed: set[int] = set()
         self.announced: Counter[tuple[int, ...]] = Counter()
@@ -339,6 +343,7 @@ class ListRecorder:
 
     def sent(self, attempt: Attempt, at: float) -> None:
         self.said.append(("sent", attempt.batch, tuple(attempt.lines)))
+        self.credits += credits_for(len(attempt.lines))
         self.announced[tuple(attempt.lines)] += 1
         lines = set(attempt.lines)
         assert len(attempt.lines) == len(attempt.records) > 0, "an attempt is made of records"
@@ -355,8 +360,10 @@ class ListRecorder:
         assert self.announced[tuple(lines)] > 0, f"lines {lines} left before that was written"
         self.announced[tuple(lines)] -= 1
 
-    def not_applied(self, attempt: Attempt, reason: str) -> None:
+    def not_applied(self, attempt: Attempt, reason: str, cause: Cause) -> None:
         self.said.append(("not applied", attempt.batch, tuple(attempt.lines)))
+        if not NotApplied(attempt.batch, attempt.number, (), reason, 0.0, cause).charged:
+            self.credits -= credits_for(len(attempt.lines))
         if not attempt.in_doubt:
             self.may_be_applied -= set(attempt.lines)
 

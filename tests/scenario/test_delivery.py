@@ -926,16 +926,17 @@ def test_a_call_costs_a_credit_for_each_ten_records_unless_it_is_proved_uncharge
     inserts = [cost for cost in world.budget.taken if cost > 1]
     assert set(inserts) == {3}
     assert sum(inserts) - sum(cost for cost in world.budget.given_back if cost > 1) == spent
+    assert world.recorder.credits == spent
 
 
 def test_a_refused_token_and_one_that_is_not_there_cost_no_credits() -> None:
     world = World(FakeCrm())
     world.crm.revoked = {1}
     run(world, [leads(1, 25)])
-    assert world.budget.spent == 3
+    assert world.budget.spent == world.recorder.credits == 3
     without = World(WithoutToken(after=0))
     run(without, [leads(1, 25)])
-    assert without.budget.spent == 0
+    assert without.budget.spent == without.recorder.credits == 0
 
 
 def test_what_inserts_and_questions_tell_of_the_credits_reaches_the_budget() -> None:

@@ -14,7 +14,7 @@ from loader.checkpoint.recorder import OUTCOME_BYTES_RESERVED, Recorder
 from loader.checkpoint.scan import Scan
 from loader.errors import DiskError, LoaderError
 from loader.events import RecordsHeld, WindowIntended
-from loader.outcomes import ErrorCount, Outcome, RecordOutcome, Settlement
+from loader.outcomes import Cause, ErrorCount, Outcome, RecordOutcome, Settlement
 from loader.records import Attempt, Batch, InvalidLine, Span, Window
 from tests.unit.checkpoint_samples import (
     LOG,
@@ -208,6 +208,18 @@ async def test_after_a_restart_only_durable_windows_may_be_sent() -> None:
     book.sent(attempt(1), 5.0)
     with pytest.raises(LoaderError, match="was not sent"):
         book.sent(attempt(2), 5.0)
+
+
+async def test_what_a_call_was_refused_for_is_counted_alike_when_the_log_is_read_again() -> None:
+    disk = MemoryDisk()
+    book, _ = recorder(create(disk))
+    await book.intend(window(1, 2, 3))
+    for number, cause in ((1, Cause.UNREACHED), (2, Cause.PUSHED_BACK), (3, Cause.OTHER)):
+        book.sent(attempt(number), 5.0)
+        book.not_applied(attempt(number), "in words that say nothing", cause)
+    assert book.ledger.tally().credits == 10
+    disk.kill()
+    assert reopen(disk).ledger.tally().credits == 10
 
 
 async def test_answers_drain_after_the_disk_failed() -> None:

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from loader.delivery.policy import FAULTS, Remedy, Stop, Verdict, judge
-from loader.outcomes import Outcome
+from loader.outcomes import Cause, Outcome
 from loader.records import Attempt
 from loader.wire.messages import Fault, HttpReply, NoReply, Reply
 
@@ -106,6 +106,31 @@ def test_transport_fault(row: str, attempt: Attempt) -> None:
 
 def test_each_transport_fault_has_a_row() -> None:
     assert {fault for fault, _ in TRANSPORT.values()} == set(Fault) == set(FAULTS)
+
+
+# --- what the vendor takes no credits for ---
+
+CAUSES: dict[str, tuple[Reply, Cause]] = {
+    "no connection": (NoReply(Fault.UNREACHABLE, "refused", 0.1), Cause.UNREACHED),
+    "no certificate": (NoReply(Fault.CERTIFICATE, "expired", 0.1), Cause.UNREACHED),
+    "no connection in time": (NoReply(Fault.CONNECT_TIMEOUT, "10 s", 0.1), Cause.UNREACHED),
+    "a body that was not handed over whole": (NoReply(Fault.NOT_HANDED_OVER, "reset", 0.1), Cause.OTHER),
+    "a 429": (reply(429), Cause.PUSHED_BACK),
+    "too many calls under another status": (bare(400, "TOO_MANY_REQUESTS"), Cause.PUSHED_BACK),
+    "a token that is not valid": (bare(401, "INVALID_TOKEN"), Cause.TOKEN_REFUSED),
+    "a token without the right": (bare(401, "OAUTH_SCOPE_MISMATCH"), Cause.OTHER),
+    "a body that is too large": (reply(413), Cause.OTHER),
+    "a refusal of the whole call": (bare(400, "INVALID_MODULE"), Cause.OTHER),
+    "a locked record": (answers(error("RECORD_LOCKED"), success(), success(IDS[1])), Cause.OTHER),
+}
+
+
+@pytest.mark.parametrize("row", CAUSES)
+def test_what_is_not_applied_says_what_it_counts_as(row: str) -> None:
+    answer, cause = CAUSES[row]
+    verdict = judge(FRESH, answer)
+    assert verdict.again
+    assert verdict.cause is cause
 
 
 # --- the table of statuses ---

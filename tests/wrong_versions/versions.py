@@ -118,6 +118,13 @@ WRONG_VERSIONS = (
         REPLIES,
     ),
     WrongVersion(
+        "a call that never reached the service counts as charged in the log and not at the gate",
+        "delivery/policy.py",
+        "            if reply.fault in UNCONNECTED:",
+        "            if reply.fault is None:",
+        POLICY,
+    ),
+    WrongVersion(
         "redirects are followed",
         "client/transport.py",
         "allow_redirects=False",
