@@ -22,6 +22,11 @@ from loader.settings import NOTHING_KEPT, LoadSettings, Target, Threshold
 from loader.wire.options import InsertOptions, OptionError
 
 
+LEFT_BESIDE_THE_LOG: Final = (
+    "summary.json", "report.html", "rejected.ndjson", "rejected-reasons.ndjson", "in-doubt.ndjson"
+)  # fmt: skip
+
+
 def log_path(load_dir: Path) -> Path:
     """Where a load directory keeps its checkpoint log."""
     return load_dir / "checkpoint.log"
@@ -32,12 +37,29 @@ def open_existing(load_dir: Path) -> CheckpointLog | None:
 
     Raises:
         LockedError: another loader holds it.
-        DiskError: it cannot be read or believed.
+        DiskError: it cannot be read or believed, or is gone.
     """
     try:
         return CheckpointLog.open(log_path(load_dir))
     except UsageError:
-        return None  # no log, or a load that crashed before its first frame was whole: it is begun anew
+        # No log, or a load that crashed before its first frame was whole: it is begun anew.
+        _require_no_trace(load_dir)
+        return None
+
+
+def _require_no_trace(load_dir: Path) -> None:
+    """A load leaves files beside its log only once the log is there: without it they tell that it was lost."""
+    left = [name for name in LEFT_BESIDE_THE_LOG if (load_dir / name).exists()]
+    left += [path.name for path in load_dir.glob("checkpoint.log.side-*")]
+    if not left:
+        return
+    path = log_path(load_dir)
+    raise DiskError(
+        f"the checkpoint log {path} is {'empty' if path.exists() else 'gone'}",
+        why=f"{left[0]} beside it tells of a load; without the log nobody knows which records it has sent",
+        hint=f"Nothing was sent. Bring {path.name} back, then run the same command again. To begin anew, in a"
+        " fresh directory and though records may be inserted a second time: add --new",
+    )
 
 
 def create(settings: LoadSettings, opening: Opening, *, organisation: str) -> CheckpointLog:

@@ -119,6 +119,8 @@ class Run:
             windows = _none_of(windows)
         self._stops.first = partial(self._pipeline.stop, drain_s=DRAIN_S)
         self._stops.second = self._pipeline.abandon
+        if not only_doubts:
+            self._stop_if_enough_were_rejected()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._log.keep_synced)
             await self._pipeline.run(first, windows, deliver=self._deliver(first))
@@ -206,6 +208,13 @@ class Run:
             self._observe(WindowCut(self._reader.read_s, self._reader.check_s))
         await self._recorder.intend(window)
         self._require_few_rejected()
+
+    def _stop_if_enough_were_rejected(self) -> None:
+        """By the runs before: this one would send a window more only to find that out."""
+        try:
+            self._require_few_rejected()
+        except TooManyRejectedError as error:
+            self._pipeline.stop(error)
 
     def _require_few_rejected(self) -> None:
         allowed = self._settings.max_rejected

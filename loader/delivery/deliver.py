@@ -35,6 +35,8 @@ LOCKED_TRIES_MAX = 5
 """Tries at a locked record before it counts as rejected."""
 NOT_APPLIED_TRIES_MAX = 30
 """Tries at a batch that is refused again and again while other calls pass."""
+RENEWALS_MAX = 10
+"""Access tokens that are refused to one batch, while other calls pass."""
 
 LEFT_IN_DOUBT = "it was not settled when the loader stopped"
 
@@ -217,9 +219,9 @@ class Delivery:
             )
         match verdict.remedy:
             case Remedy.RENEW_TOKEN:
-                if turn.renewals >= 2:
-                    raise stop_error(Stop.CREDENTIALS, verdict.reason, verdict.code)
                 number = reply.token_number if isinstance(reply, HttpReply) else 0
+                if self._refusals.token_refused(number) or turn.renewals >= RENEWALS_MAX:
+                    raise stop_error(Stop.CREDENTIALS, verdict.reason, verdict.code)
                 await self._transport.renew_token(number)
                 return [msgspec.structs.replace(turn, attempt=attempt, renewals=turn.renewals + 1)]
             case Remedy.PAUSE_ALL:

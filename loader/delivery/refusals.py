@@ -17,15 +17,29 @@ SINGLES_MAX = 4
 """So many records, each by itself and not all of one batch, meet a refusal that concerns the load."""
 
 
+TOKENS_IN_A_ROW_MAX = 3
+"""So many access tokens, each newer than the one before, are refused with no call between that passed."""
+
+
 class RefusalWatch:
     """Which refusals the load has met since a call passed, and which records met them alone."""
 
     def __init__(self) -> None:
         self._alone: dict[str, set[tuple[int, int]]] = {}
+        self._tokens: set[int] = set()
 
     def passed(self) -> None:
         """A call was answered record by record: what was refused before was that batch's own doing."""
         self._alone.clear()
+        self._tokens.clear()
+
+    def token_refused(self, number: int) -> bool:
+        """Note that access token `number` was refused; true if a newer one would be, too.
+
+        Tokens that die in mid-load do not stop it: new ones pass. One after another that never did.
+        """
+        self._tokens.add(number)
+        return len(self._tokens) >= TOKENS_IN_A_ROW_MAX
 
     def refused(self, attempt: Attempt, verdict: Verdict) -> bool:
         """Note a refusal; true if the same was met before and nothing has passed since.

@@ -282,8 +282,10 @@ def _is_for_the_call(one: Mapping[str, Any], status: int, records: int) -> bool:
         return True
     if paths:
         return all(path == "$.data" or not path.startswith("$.data") for path in paths)
-    about = next((part["api_name"] for part in parts if "api_name" in part), "data")
-    return code == "LIMIT_EXCEEDED" and records > 1 and about == "data"
+    # Of one record it may also say that a list in it is too long.
+    unsaid = "data" if records > 1 else ""
+    about = next((part["api_name"] for part in parts if "api_name" in part), unsaid)
+    return code == "LIMIT_EXCEEDED" and about == "data"
 
 
 def _option_of(parts: Sequence[Details]) -> str:

@@ -116,6 +116,8 @@ class FakeCrm:
         """Records that the CRM makes of one with a Recurring_Activity."""
         self.token = 1
         self.revoked: set[int] = set()
+        self.unlucky: Counter[int] = Counter()
+        """Line -> how often the access token of its call has just died."""
         self.credits_left: int | None = None
         """What each answer says of them."""
         self.inserts: list[list[int]] = []
@@ -222,6 +224,9 @@ class FakeCrm:
         if deed is Deed.NOT_HANDED_OVER:
             return NoReply(Fault.NOT_HANDED_OVER, "reset in mid-body", self.latency_s)
         if token in self.revoked:
+            return bare(401, "INVALID_TOKEN")
+        if unlucky := [line for record in records if self.unlucky[line := record["Line"]]]:
+            self.unlucky.subtract(unlucky)
             return bare(401, "INVALID_TOKEN")
         if self.sizes_refused_above is not None and len(records) > self.sizes_refused_above:
             return answer(413, "<html>too large</html>")

@@ -12,7 +12,12 @@ import anyio.lowlevel
 import pytest
 
 from loader import pipeline as pipeline_module
-from loader.delivery.deliver import DOUBT_TRIES_MAX, LOCKED_TRIES_MAX, NOT_APPLIED_TRIES_MAX
+from loader.delivery.deliver import (
+    DOUBT_TRIES_MAX,
+    LOCKED_TRIES_MAX,
+    NOT_APPLIED_TRIES_MAX,
+    RENEWALS_MAX,
+)
 from loader.delivery.doubts import Rung
 from loader.delivery.keys import shared_keys
 from loader.errors import CredentialsError, LoaderError, NotNowError, UsageError
@@ -391,6 +396,23 @@ def test_a_token_that_is_refused_again_and_again_ends_the_load_without_a_loop_of
     assert len(world.crm.renewed) <= 2 * 3
     assert world.recorder.final == {}
     assert world.recorder.may_be_applied == set(), "refused with 401: certainly not applied"
+
+
+def test_a_batch_whose_tokens_die_one_after_the_other_stops_no_load_in_which_others_pass() -> None:
+    world = World(FakeCrm(), concurrency=2)
+    world.crm.unlucky[1] = 6
+    run(world, [leads(first, 1) for first in range(1, 31)])
+    require_all_inserted(world, 30)
+    assert world.crm.token == 7
+
+
+def test_a_batch_that_no_token_is_good_for_ends_the_load_at_last_though_others_pass() -> None:
+    world = World(FakeCrm(), concurrency=2)
+    world.crm.unlucky[1] = 1000
+    run(world, [leads(first, 1) for first in range(1, 61)])
+    assert isinstance(world.pipeline.error, CredentialsError)
+    assert len(world.crm.renewed) == RENEWALS_MAX
+    assert 1 not in world.recorder.final
 
 
 def test_without_permission_the_load_stops_and_nothing_is_in_doubt() -> None:

@@ -47,6 +47,28 @@ def refused(desk: Desk, code: int, *words: str) -> None:
     assert desk.crm.database.insert_calls == inserts
 
 
+@pytest.mark.parametrize("what", ["gone", "empty", "zeros"])
+def test_files_of_a_load_without_its_log_are_no_reason_to_begin_anew(desk: Desk, what: str) -> None:
+    desk.load().ended(0)
+    log = desk.load_dir / "checkpoint.log"
+    if what == "gone":
+        log.unlink()
+    else:
+        log.write_bytes(b"" if what == "empty" else bytes(4096))
+    refused(desk, 9, "gone" if what == "gone" else "empty", "summary.json", "--new")
+    assert desk.crm.database.rows >= 50
+
+
+def test_a_load_that_was_stopped_for_its_rejected_records_stops_again_before_it_sends_any(desk: Desk) -> None:
+    desk.input.write_bytes(b'{"Company":"no name"}\n' * 20 + desk.input.read_bytes() * 20)
+    desk = replace(desk, flags=("--max-rejected", "10", "--concurrency", "1"))
+    desk.load().ended(5)
+    inserts = desk.crm.database.insert_calls
+    assert "20 records were refused" in desk.load().ended(5).stderr
+    assert desk.crm.database.insert_calls == inserts
+    replace(desk, flags=("--max-rejected", "50", "--concurrency", "1")).load().ended(3)
+
+
 def test_missing_credentials_are_named_and_nothing_is_sent(desk: Desk) -> None:
     calls = desk.crm.database.calls
     refused(replace(desk, credentials={}), 6, "LOADER_REFRESH_TOKEN")

@@ -488,3 +488,13 @@ def test_all_errors_of_a_record_are_in_its_outcome() -> None:
 def test_the_reason_quotes_no_more_of_the_answer_than_a_person_can_read() -> None:
     noisy: Reply = reply(400, {"code": "X" * 10_000, "status": "error", "message": "y" * 10_000})
     assert len(judge(FRESH, noisy).reason) < 500
+
+
+def test_too_many_records_in_a_call_of_one_is_no_word_about_that_record() -> None:
+    attempt = Attempt(batch=1, number=1, lines=[7], records=[b"{}"])
+    for_the_call = judge(attempt, answers(error("LIMIT_EXCEEDED", api_name="data"), status=400))
+    assert (for_the_call.again, for_the_call.remedy) == ([7], Remedy.HALVE)
+    for_the_record = judge(attempt, answers(error("LIMIT_EXCEEDED", api_name="Participants"), status=400))
+    assert [one.outcome for one in for_the_record.settlement.others] == [Outcome.REJECTED]
+    unsaid = judge(attempt, answers(error("LIMIT_EXCEEDED"), status=400))
+    assert [one.outcome for one in unsaid.settlement.others] == [Outcome.REJECTED]

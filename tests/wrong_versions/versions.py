@@ -546,6 +546,20 @@ WRONG_VERSIONS = (
         MACHINE,
     ),
     WrongVersion(
+        "a directory whose log is lost is begun anew",
+        "directory.py",
+        "        _require_no_trace(load_dir)\n",
+        "",
+        ("tests/scenario/test_exit_codes.py",),
+    ),
+    WrongVersion(
+        "tokens that died in mid-load stop it however many calls passed between",
+        "delivery/refusals.py",
+        "        self._tokens.clear()\n",
+        "",
+        LOOP,
+    ),
+    WrongVersion(
         "why a call was not applied is guessed from the words of its reason",
         "checkpoint/entries.py",
         "    return entry.cause or _UNTOLD_CAUSES.get(",
