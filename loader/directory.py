@@ -21,7 +21,6 @@ from loader.errors import DiskError, UsageError, remedy
 from loader.settings import NOTHING_KEPT, LoadSettings, Target, Threshold
 from loader.wire.options import InsertOptions, OptionError
 
-
 LEFT_BESIDE_THE_LOG: Final = (
     "summary.json", "report.html", "rejected.ndjson", "rejected-reasons.ndjson", "in-doubt.ndjson"
 )  # fmt: skip
@@ -48,7 +47,7 @@ def open_existing(load_dir: Path) -> CheckpointLog | None:
 
 
 def _require_no_trace(load_dir: Path) -> None:
-    """A load leaves files beside its log only once the log is there: without it they tell that it was lost."""
+    """What a load leaves beside its log comes after the log: without that, it tells of a log that was lost."""
     left = [name for name in LEFT_BESIDE_THE_LOG if (load_dir / name).exists()]
     left += [path.name for path in load_dir.glob("checkpoint.log.side-*")]
     if not left:
