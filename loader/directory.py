@@ -47,7 +47,7 @@ def open_existing(load_dir: Path) -> CheckpointLog | None:
 
 
 def _require_no_trace(load_dir: Path) -> None:
-    """What a load leaves beside its log comes after the log: without that, it tells of a log that was lost."""
+    """What a load leaves beside its log comes after it: alone, it tells of a log that was lost."""
     left = [name for name in LEFT_BESIDE_THE_LOG if (load_dir / name).exists()]
     left += [path.name for path in load_dir.glob("checkpoint.log.side-*")]
     if not left:
