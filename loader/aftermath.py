@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from loader import retries
 from loader.checkpoint import scan
 from loader.checkpoint.entries import Head
 from loader.checkpoint.ledger import Ledger
@@ -159,7 +160,8 @@ def publish(
     if failed:
         read = few_outcomes_in_order if failed <= FEW_MAX else outcomes_in_order
         outcomes = read(path, only=export.FAILED, watch=retelling.apply)
-    missing = export.write_exports(settings.load_dir, summary, outcomes, lookup_of(settings))
+    retry = str(retries.first_of(settings.load_dir))
+    missing = export.write_exports(settings.load_dir, summary, outcomes, lookup_of(settings), retry=retry)
     if missing:
         observe(Warned(f"{missing:,} lines could not be read again: they are not in {export.REJECTED}"))
     write_report(settings, summary, error=error, chronicle=retelling.chronicle if failed else None)

@@ -40,7 +40,7 @@ class RecordOutcome(msgspec.Struct, frozen=True, gc=False):
     line: int
     outcome: Outcome
     id: str = ""
-    """The record's id in the CRM; for a duplicate, the id of the record that was there before."""
+    """The record's id in the CRM; for a duplicate, the id of the record that was there already."""
     code: str = ""
     message: str = ""
     field: str = ""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from loader import retries
 from loader.checkpoint.entries import Entry
 from loader.checkpoint.scan import scan
 from loader.directory import log_path, told
@@ -47,12 +48,21 @@ def write_report(
             report.
     """
     path = settings.load_dir / REPORT if to is None else to
+    load_dir = settings.load_dir
     try:
+        retry = str(retries.first_of(load_dir))
         page = Page(
             summary=summary,
-            chronicle=chronicle_of(log_path(settings.load_dir)) if chronicle is None else chronicle(),
-            verdict=verdict(summary, load_dir=str(settings.load_dir), to_go_on=how_to_go_on(settings)),
-            load_dir=str(settings.load_dir),
+            chronicle=chronicle_of(log_path(load_dir)) if chronicle is None else chronicle(),
+            verdict=verdict(
+                summary,
+                load_dir=str(load_dir),
+                to_go_on=how_to_go_on(settings),
+                retry=retry,
+                retried=retries.retried(summary, load_dir),
+            ),
+            load_dir=str(load_dir),
+            retry=retry,
             settings=list(settings_told(settings)),
             links=list(_links(settings.load_dir, path.parent)),
             stopped_by=() if error is None else (error.what, error.why, error.hint),

@@ -7,7 +7,6 @@ inserted, and none is sent by two of them.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import msgspec
@@ -19,10 +18,9 @@ from loader.directory import fold_quietly, log_path, readable, recorded_settings
 from loader.errors import ExitCode, InputChangedError, UsageError, command
 from loader.report.export import REJECTED
 from loader.report.text import plural
+from loader.retries import by_hand, first_of, retries_in
 from loader.settings import LoadSettings
 from loader.source.streams import open_input
-
-_RETRY = re.compile(r"retry-([1-9]\d*)")
 
 
 class NothingLeft(msgspec.Struct, frozen=True):
@@ -48,8 +46,10 @@ async def retry_of(load_dir: Path) -> LoadSettings | NothingLeft:
 
 
 async def _retry_of(load_dir: Path) -> LoadSettings | NothingLeft:
-    first = _first_of(load_dir)
-    retries = _retries_in(first)
+    first = first_of(load_dir)
+    if first == load_dir:
+        recorded_settings(load_dir)  # it says so if there is no load
+    retries = retries_in(first)
     for place in (first, *retries):
         ledger = fold_quietly(place)
         if not ledger.sealed:
@@ -75,18 +75,17 @@ async def _retry_of(load_dir: Path) -> LoadSettings | NothingLeft:
 
 
 def _new(settings: LoadSettings, rejected: Path, place: Path) -> LoadSettings | NothingLeft:
-    by_hand = rejected.with_name(f"{rejected.name}.load")
     if not rejected.exists():
         raise UsageError(
             f"there are no rejected records to retry: {rejected} does not exist",
             why="The load refused none, or somebody moved the file",
             hint=f"What became of each record: {command('results', rejected.parent)} --failed",
         )
-    if log_path(by_hand).exists():
+    if log_path(other := by_hand(rejected.parent)).exists():
         raise UsageError(
             f"{rejected} has been loaded already",
-            why=f"not by a retry, but into {by_hand}; a retry would send the same records again",
-            hint=f"Go on with that load: {command('resume', by_hand)}, or {command('retry', by_hand)}",
+            why=f"not by a retry, but into {other}; a retry would send the same records again",
+            hint=f"Go on with that load: {command('resume', other)}, or {command('retry', other)}",
         )
     if not rejected.stat().st_size:
         return NothingLeft(f"{rejected} is empty")
@@ -94,31 +93,6 @@ def _new(settings: LoadSettings, rejected: Path, place: Path) -> LoadSettings | 
     return msgspec.structs.replace(
         settings, input=str(rejected), load_dir=place, limit=None, max_rejected=None
     )
-
-
-def _first_of(load_dir: Path) -> Path:
-    """The load that this one retries, or the load itself."""
-    here = load_dir.resolve()  # `.` and `..` have no name
-    if _RETRY.fullmatch(here.name) and log_path(here.parent).exists():
-        return load_dir.parent if load_dir.name == here.name else here.parent
-    recorded_settings(load_dir)  # it says so if there is no load
-    return load_dir
-
-
-def _retries_in(load_dir: Path) -> list[Path]:
-    """Those that have begun, in their order. One that crashed before its first frame is begun anew."""
-    found: list[Path] = []
-    while _has_begun(place := load_dir / f"retry-{len(found) + 1}"):
-        found.append(place)
-    return found
-
-
-def _has_begun(place: Path) -> bool:
-    try:
-        recorded_settings(place)
-    except UsageError:
-        return False
-    return True
 
 
 def _unfinished(load_dir: Path, ledger: Ledger) -> UsageError:

@@ -23,7 +23,7 @@ from loader.checkpoint.entries import (
     record_outcomes,
 )
 from loader.checkpoint.ledger import Ledger
-from loader.checkpoint.scan import scan
+from loader.checkpoint.scan import folding, scan
 from loader.checkpoint.unsettled import OpenBatch
 from loader.outcomes import Outcome, RecordOutcome
 
@@ -117,8 +117,7 @@ def few_outcomes_in_order(
     """
     ledger = Ledger()
     found: list[RecordOutcome] = []
-    for offset, entry in scan(path):
-        ledger.apply(entry, offset=offset)
+    for _, entry in folding(path, ledger):
         watch(entry)
         if type(entry) is WindowEntry:
             for batch in entry.batches:
@@ -139,8 +138,7 @@ def _find_stragglers(path: Path, *, survived: bool, watch: Watch) -> _Stragglers
     ledger = Ledger()
     late: dict[int, list[Outcomes]] = {}
     end = 0
-    for offset, entry in scan(path):
-        ledger.apply(entry, offset=offset)
+    for offset, entry in folding(path, ledger):
         watch(entry)
         end = offset + 1
         if type(entry) is Outcomes and entry.batch < ledger.next_batch - LAG_BATCHES:

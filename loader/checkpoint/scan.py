@@ -233,12 +233,19 @@ def fold(path: Path) -> Ledger:
         DamagedLogError, NewerLoaderError, FileNotFoundError: as `scan` does.
     """
     ledger = Ledger()
+    for _ in folding(path, ledger):
+        pass
+    return ledger
+
+
+def folding(path: Path, ledger: Ledger) -> Iterator[tuple[int, Entry]]:
+    """As `scan`, and each entry is added to the ledger before it is given. Raises as `scan` does."""
     for offset, entry in scan(path):
         try:
             ledger.apply(entry, offset=offset)
         except DamagedLogError as error:
             raise error.of(path) from None
-    return ledger
+        yield offset, entry
 
 
 def spans(path: Path) -> Iterator[Span]:

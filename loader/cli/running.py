@@ -83,9 +83,7 @@ def _told(settings: LoadSettings, showing: Showing, watching: Watching, finished
         if watching.state.opened is None:
             say("This load has finished before; nothing was sent.")
         place = settings.load_dir
-        show(render(summary, load_dir=str(place), report=report_in(place), width=width()))
-        if summary.outcomes.rejected + summary.outcomes.invalid:
-            show(examples(settings.load_dir, width=width()))
+        show(closing_screen(summary, place, with_examples=True))
     write_report_too(settings, summary, watching, showing.report_to, error=finished.error)
     watching.ended(summary, finished.error, exit_code=summary.exit_code)
     unfinished = not summary.complete and summary.outcomes.pending
@@ -96,13 +94,35 @@ def _told(settings: LoadSettings, showing: Showing, watching: Watching, finished
     return summary.exit_code
 
 
-def report_in(load_dir: Path) -> str:
-    """Where the report of a load is; empty where there is none."""
-    from loader.directory import is_there  # noqa: PLC0415 - not for --help
+def closing_screen(
+    summary: Summary,
+    load_dir: Path,
+    *,
+    report: Path | None = None,
+    files: bool = True,
+    with_examples: bool = False,
+) -> list[str]:
+    """What a load came to, in lines for this terminal. `report`: where it is, if not in its directory.
+
+    `files`: its files are there. `with_examples`: also of refused records that nobody has taken up since.
+    """
+    from loader import retries  # noqa: PLC0415 - not for --help
+    from loader.directory import is_there  # noqa: PLC0415 - as above
     from loader.reporting import REPORT  # noqa: PLC0415 - as above
 
-    path = load_dir / REPORT
-    return str(path) if is_there(path) else ""
+    path = report or load_dir / REPORT
+    first, later = retries.first_of(load_dir), retries.retried(summary, load_dir)
+    lines = render(
+        summary,
+        load_dir=str(load_dir) if files else "",
+        report=str(path) if is_there(path) else "",
+        retry=str(first),
+        retried=later,
+        width=width(),
+    )
+    if with_examples and later is None and summary.outcomes.rejected + summary.outcomes.invalid:
+        lines += examples(load_dir, retry=first, width=width())
+    return lines
 
 
 def write_report_too(

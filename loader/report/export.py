@@ -10,6 +10,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, suppress
+from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -18,6 +19,7 @@ import msgspec
 
 from loader.errors import DiskError, command
 from loader.outcomes import Outcome, RecordOutcome
+from loader.report.advice import typed
 from loader.report.summary import Summary, to_json
 from loader.source.lookup import Lookup
 from loader.wire.codes import facts
@@ -56,9 +58,17 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     recovered: bool = False
 
 
-def write_exports(load_dir: Path, summary: Summary, outcomes: Iterable[RecordOutcome], lookup: Lookup) -> int:
+def write_exports(
+    load_dir: Path,
+    summary: Summary,
+    outcomes: Iterable[RecordOutcome],
+    lookup: Lookup,
+    *,
+    retry: str = "",
+) -> int:
     """Writes `rejected.ndjson`, its reasons, `in-doubt.ndjson` and `summary.json`, each whole or not at all.
 
+    `retry`: the load to be named to `loader retry`, where that is another one.
     `outcomes` comes in input order. A file without a line is not made, and an older one of that name goes.
 
     Returns: how many lines `lookup` no longer has; neither they nor their reasons are in the files.
@@ -71,7 +81,8 @@ def write_exports(load_dir: Path, summary: Summary, outcomes: Iterable[RecordOut
             rejected, reasons, in_doubt = (
                 files.enter_context(AtomicFile(load_dir / name)) for name in (REJECTED, REASONS, IN_DOUBT)
             )
-            missing = _Sorter(rejected, reasons, in_doubt).sort(outcomes, lookup)
+            words = partial(typed, load_dir=str(load_dir), retry=retry)
+            missing = _Sorter(rejected, reasons, in_doubt, typed=words).sort(outcomes, lookup)
         write_summary(load_dir, summary)
     except OSError as error:
         raise DiskError(
@@ -91,10 +102,18 @@ def write_summary(load_dir: Path, summary: Summary) -> None:
 class _Sorter:
     """Puts original lines into the files that they belong to."""
 
-    def __init__(self, rejected: AtomicFile, reasons: AtomicFile, in_doubt: AtomicFile) -> None:
+    def __init__(
+        self,
+        rejected: AtomicFile,
+        reasons: AtomicFile,
+        in_doubt: AtomicFile,
+        *,
+        typed: Callable[[str], str],
+    ) -> None:
         self._rejected = rejected
         self._reasons = reasons
         self._in_doubt = in_doubt
+        self._typed = cache(typed)
         self._asked: deque[RecordOutcome] = deque()
         """Asked for and not found yet: one or two, for the lookup goes through the input in order."""
 
@@ -128,7 +147,7 @@ class _Sorter:
         """The file for this record's line; a refused one gets its reason written beside it."""
         if record.outcome is Outcome.IN_DOUBT:
             return self._in_doubt
-        advice = facts(record.code).advice
+        advice = self._typed(facts(record.code).advice)
         reason = Reason(record.line, record.code, record.field, record.message, advice)
         self._reasons.write(msgspec.json.encode(reason) + b"\n")
         return self._rejected

@@ -30,7 +30,7 @@ BYTES_MAX = 400_000
 
 _WORDS = {
     Outcome.INSERTED: ("inserted", "new in the CRM, each once"),
-    Outcome.DUPLICATE: ("duplicate", "not inserted: the CRM had a record with the same unique value"),
+    Outcome.DUPLICATE: ("duplicate", "not inserted: the CRM had a record with the same unique value already"),
     Outcome.REJECTED: ("rejected", "refused by the CRM"),
     Outcome.INVALID: ("invalid", "refused by the check, never sent"),
     Outcome.IN_DOUBT: ("in doubt", "in the CRM or not: nobody can tell yet; never sent again on a guess"),
@@ -54,6 +54,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     chronicle: Chronicle
     verdict: Verdict
     load_dir: str
+    retry: str = ""
+    """The load to be named to `loader retry`, where that is another one."""
     settings: Sequence[tuple[str, str]] = ()
     """Flags and what they were set to."""
     links: Sequence[Link] = ()
@@ -73,7 +75,7 @@ def render(page: Page) -> str:
             *_head(page),
             *_outcomes(page),
             *pace(page.chronicle),
-            *refused_records(page.summary, page.chronicle.examples, load_dir=page.load_dir),
+            *refused_records(page.summary, page.chronicle.examples, load_dir=page.load_dir, retry=page.retry),
             *duplicates(page.summary, page.chronicle.examples),
             *_effort(page),
             *runs(page.chronicle),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 import msgspec
 
 from loader.errors import command
 from loader.report import text
+from loader.report.advice import typed
 from loader.report.export import REASONS
 from loader.report.wrapping import wrapped
 
@@ -25,15 +25,19 @@ class _Reason(msgspec.Struct):
     what_to_do: str = ""
 
 
-def examples(load_dir: Path, *, width: int) -> list[str]:
-    """The first record of each kind of refusal: its line, what is wrong with it and what to do."""
+def examples(load_dir: Path, *, retry: Path, width: int) -> list[str]:
+    """The first record of each kind of refusal: its line, what is wrong with it and what to do.
+
+    `retry`: the load to be named to `loader retry`.
+    """
     lines: list[str] = []
     found = _first_of_each(load_dir / REASONS)
     for one in found[:KINDS_MAX]:
         subject = " ".join(part for part in (one.code, one.field) if part)
         lines.append(f"  {text.printable(subject)}, for example line {one.line:,}")
         lines += _wrapped(f"why: {text.printable(one.message)}", width)
-        lines += _wrapped(f"what to do: {one.what_to_do.replace('DIR', shlex.quote(str(load_dir)))}", width)
+        what_to_do = typed(one.what_to_do, load_dir=str(load_dir), retry=str(retry))
+        lines += _wrapped(f"what to do: {text.printable(what_to_do)}", width)
     if len(found) > KINDS_MAX:
         lines.append(f"  every other one: {text.printable(command('results', load_dir))} --failed")
     return ["", *lines] if lines else []

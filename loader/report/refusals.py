@@ -1,4 +1,4 @@
-"""The report's part on records that were refused or were there before: kinds, advice, examples. Pure."""
+"""The report's part on refused records, and on those whose value was taken: kinds, advice, examples. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from loader.outcomes import ErrorCount, Outcome
 from loader.report import text
+from loader.report.advice import typed
 from loader.report.chronicle import Example, Kind
 from loader.report.markup import NAME_CHARS, figure, foreign, section, table
 from loader.report.summary import Summary
@@ -16,15 +17,18 @@ DUPLICATE_KINDS_SHOWN = 8
 
 
 def refused_records(
-    summary: Summary, examples: Mapping[Kind, Sequence[Example]], *, load_dir: str
+    summary: Summary, examples: Mapping[Kind, Sequence[Example]], *, load_dir: str, retry: str = ""
 ) -> Iterator[str]:
-    """Refused records by code and field; nothing where none was refused."""
+    """Refused records by code and field; nothing where none was refused.
+
+    `retry`: the load to be named to `loader retry`, where that is another one.
+    """
     errors = summary.errors
     if not errors:
         return
     refused = summary.outcomes.rejected + summary.outcomes.invalid
     rows = [
-        _kind(one, number, examples, refused=refused, load_dir=load_dir)
+        _kind(one, number, examples, refused=refused, load_dir=load_dir, retry=retry)
         for number, one in enumerate(errors[:KINDS_SHOWN])
     ]
     rest = errors[KINDS_SHOWN:]
@@ -44,13 +48,19 @@ def refused_records(
 
 
 def _kind(
-    error: ErrorCount, number: int, examples: Mapping[Kind, Sequence[Example]], *, refused: int, load_dir: str
+    error: ErrorCount,
+    number: int,
+    examples: Mapping[Kind, Sequence[Example]],
+    *,
+    refused: int,
+    load_dir: str,
+    retry: str,
 ) -> str:
     found: list[Example] = []
     for outcome in (Outcome.REJECTED, Outcome.INVALID):
         found += examples.get((outcome, error.code, error.field), ())
     field = f"<br>{foreign(error.field, NAME_CHARS)}" if error.field else ""
-    advice = facts(error.code).advice.replace("DIR", load_dir)
+    advice = typed(facts(error.code).advice, load_dir=load_dir, retry=retry)
     return (
         f'<tr><th scope="row"><code>{foreign(error.code, NAME_CHARS)}</code>{field}</th>'
         f'<td class="n" {figure(f"errors.{number}.count", error.count)}>{error.count:,}'
@@ -71,7 +81,10 @@ def _the_other(one: Example) -> str:
 
 
 def duplicates(summary: Summary, examples: Mapping[Kind, Sequence[Example]]) -> Iterator[str]:
-    """Records that were there before; nothing where there was none."""
+    """Records whose unique value was taken already; nothing where there was none.
+
+    By whom it was taken, the log of this load cannot always say: a record from before it, or another line.
+    """
     kinds = [
         (field, found) for (outcome, _, field), found in examples.items() if outcome is Outcome.DUPLICATE
     ]
@@ -85,9 +98,9 @@ def duplicates(summary: Summary, examples: Mapping[Kind, Sequence[Example]]) -> 
     number = summary.outcomes.duplicate
     drawn = table(
         f"{text.plural(number, 'record')} not inserted, by the field whose value was taken; the first lines,"
-        " and the records that have the value",
+        " and the records that have the value: from before this load, or from another line of its input",
         ("Field", "Examples"),
         rows,
         kind="kinds",
     )
-    yield from section("duplicates", "What was there before", drawn)
+    yield from section("duplicates", "What was there already", drawn)

@@ -13,6 +13,7 @@ from loader.checkpoint.ledger import Tally
 from loader.errors import ExitCode, command
 from loader.outcomes import ErrorCount, Outcome
 from loader.report import text
+from loader.report.retried import Retried, next_of, what_came_of
 from loader.report.wrapping import wrapped
 
 _LABEL_WIDTH = 10
@@ -155,10 +156,19 @@ def from_json(stored: bytes) -> Summary:
     return msgspec.json.decode(stored, type=Summary)
 
 
-def render(summary: Summary, *, load_dir: str = "", report: str = "", width: int = 80) -> list[str]:
+def render(
+    summary: Summary,
+    *,
+    load_dir: str = "",
+    report: str = "",
+    retry: str = "",
+    retried: Retried | None = None,
+    width: int = 80,
+) -> list[str]:
     """The closing screen, as plain lines no wider than `width`, but for paths and commands.
 
-    `load_dir` and `report`: where its files and its report are, if they are there.
+    `load_dir` and `report`: where its files and its report are, if they are there. `retry`: the load to be
+    named to `loader retry`, where that is another one. `retried`: what later loads have made of the refused.
     """
     return [
         *_title(summary, width),
@@ -166,7 +176,7 @@ def render(summary: Summary, *, load_dir: str = "", report: str = "", width: int
         *_account(summary, width),
         *_effort(summary, width),
         *_absent(summary, width),
-        *(_files(summary, load_dir, width) if load_dir else ()),
+        *(_files(summary, load_dir, retry or load_dir, retried, width) if load_dir else ()),
         *([f"  report     {text.printable(report)}"] if report else ()),
     ]
 
@@ -263,27 +273,46 @@ def _absent(summary: Summary, width: int) -> list[str]:
     )
 
 
-def _files(summary: Summary, load_dir: str, width: int) -> list[str]:
+def _files(summary: Summary, load_dir: str, retry: str, retried: Retried | None, width: int) -> list[str]:
     outcomes, place = summary.outcomes, text.printable(load_dir.rstrip("/"))
-    names = ("retry", "resolve", "results")
-    retry, resolve, results = (text.printable(command(name, load_dir.rstrip("/"))) for name in names)
+    resolve, results = (
+        text.printable(command(name, load_dir.rstrip("/"))) for name in ("resolve", "results")
+    )
     stopped = not summary.complete and not _at_its_end(summary)
     lines = []
     if outcomes.rejected + outcomes.invalid:
-        again = f"fix, then: loader load that-file --module {text.printable(summary.module)}"
-        or_else = f"or, with the same target, key and options: {retry}"
-        if not summary.complete:
-            # Before its end a load may refuse more, and writes the file anew.
-            again, or_else = "it may still grow", f"when the load is finished, fix, then: {retry}"
-        lines += _file("rejected", f"{place}/rejected.ndjson", again, width)
-        lines += wrapped(or_else, width=width, first=_BESIDE, rest=_BESIDE)
-        lines += _file("reasons", f"{place}/rejected-reasons.ndjson", "", width)
+        lines += (
+            _rejected(summary, place, text.printable(command("retry", retry.rstrip("/"))), width)
+            if retried is None
+            else _retried(place, retried, width)
+        )
     if outcomes.duplicate:
         lines += _file("duplicate", "", f"field and record of each: {results} --outcome duplicate", width)
     if outcomes.in_doubt:
         how = "go on first; what is left then:" if stopped else "look them up, then:"
         lines += _file("in doubt", f"{place}/in-doubt.ndjson", f"{how} {resolve}", width)
     return lines
+
+
+def _rejected(summary: Summary, place: str, retry: str, width: int) -> list[str]:
+    again = f"fix, then: loader load that-file --module {text.printable(summary.module)}"
+    or_else = f"or, with the same target, key and options: {retry}"
+    if not summary.complete:
+        # Before its end a load may refuse more, and writes the file anew.
+        again, or_else = "it may still grow", f"when the load is finished, fix, then: {retry}"
+    return [
+        *_file("rejected", f"{place}/rejected.ndjson", again, width),
+        *wrapped(or_else, width=width, first=_BESIDE, rest=_BESIDE),
+        *_file("reasons", f"{place}/rejected-reasons.ndjson", "", width),
+    ]
+
+
+def _retried(place: str, retried: Retried, width: int) -> list[str]:
+    """Refused, and taken up by a later load since: to load the same file again would send records twice."""
+    lines = _file("rejected", f"{place}/rejected.ndjson", "", width)
+    lines += wrapped(what_came_of(retried), width=width, first=_BESIDE, rest=_BESIDE)
+    how, typed = next_of(retried)
+    return lines + wrapped(f"{how} {text.printable(typed)}".strip(), width=width, first=_BESIDE, rest=_BESIDE)
 
 
 def _file(label: str, path: str, words: str, width: int) -> list[str]:

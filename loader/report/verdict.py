@@ -6,8 +6,9 @@ from enum import StrEnum
 
 import msgspec
 
-from loader.errors import ExitCode
+from loader.errors import ExitCode, command
 from loader.outcomes import Outcome
+from loader.report.retried import Retried, next_of, what_came_of
 from loader.report.summary import Summary
 from loader.report.text import plural, printable
 
@@ -42,8 +43,14 @@ _STOPPED_BY = {
 }
 
 
-def verdict(summary: Summary, *, load_dir: str, to_go_on: str) -> Verdict:
-    """The verdict on a load that stands as `summary` says; `to_go_on` is the command for a stopped one."""
+def verdict(
+    summary: Summary, *, load_dir: str, to_go_on: str, retry: str = "", retried: Retried | None = None
+) -> Verdict:
+    """The verdict on a load that stands as `summary` says; `to_go_on` is the command for a stopped one.
+
+    `retry`: the load to be named to `loader retry`, where that is another one. `retried`: what later loads
+    have made of the refused records.
+    """
     outcomes = summary.outcomes
     refused = outcomes.rejected + outcomes.invalid
     stopped = _STOPPED_BY.get(ExitCode(summary.exit_code)) if not summary.complete else None
@@ -63,15 +70,17 @@ def verdict(summary: Summary, *, load_dir: str, to_go_on: str) -> Verdict:
             f"{_settled(summary)}, but of {plural(outcomes.in_doubt, 'record')} nobody can tell yet whether"
             f" the CRM has {them};",
             f"look {them} up in in-doubt.ndjson, or ask the CRM once more:",
-            f"loader resolve {load_dir}",
+            command("resolve", load_dir),
         )
+    if refused and retried is not None:
+        return _taken_up(summary, refused, retried)
     if refused:
         return Verdict(
             Tone.LOOK,
             f"{_in_the_crm(summary)}, and {_so_many(refused, 'was refused and is', 'were refused and are')}"
             " not there;",
             "mend rejected.ndjson, then load what it holds:",
-            f"loader retry {load_dir}",
+            command("retry", retry or load_dir),
         )
     if not summary.records:
         return Verdict(Tone.GOOD, "The input held no record;", "nothing was sent.")
@@ -79,11 +88,23 @@ def verdict(summary: Summary, *, load_dir: str, to_go_on: str) -> Verdict:
         return Verdict(
             Tone.LOOK,
             f"{_in_the_crm(summary)}, {_so_many(outcomes.duplicate, 'of them was', 'of them were')} there"
-            " before;",
+            " already;",
             "if that was expected, there is nothing left to do. To see which:",
-            f"loader results {load_dir} --outcome duplicate",
+            f"{command('results', load_dir)} --outcome duplicate",
         )
     return Verdict(Tone.GOOD, f"{_in_the_crm(summary)};", "there is nothing left to do.")
+
+
+def _taken_up(summary: Summary, refused: int, retried: Retried) -> Verdict:
+    """Refused, and in a later load since."""
+    how, typed = next_of(retried)
+    return Verdict(
+        Tone.LOOK if typed else Tone.GOOD,
+        f"{_in_the_crm(summary)} by this load, {_so_many(refused, 'was', 'were')} refused and"
+        f" {what_came_of(retried)};",
+        how or "there is nothing left to do.",
+        typed,
+    )
 
 
 def _in_the_crm(summary: Summary) -> str:
@@ -92,7 +113,7 @@ def _in_the_crm(summary: Summary) -> str:
     if there == summary.records:
         return f"The one record is {place}" if there == 1 else f"All {there:,} records are {place}"
     duplicate = summary.outcomes.duplicate
-    before = f" ({_so_many(duplicate, 'was', 'were')} there before)" if duplicate else ""
+    before = f" ({_so_many(duplicate, 'was', 'were')} there already)" if duplicate else ""
     return f"{there:,} of {plural(summary.records, 'record')} are {place}{before}"
 
 
@@ -101,7 +122,7 @@ def _settled(summary: Summary) -> str:
         f"{summary.outcomes.of(outcome):,} {words}"
         for outcome, words in (
             (Outcome.INSERTED, "inserted"),
-            (Outcome.DUPLICATE, "there before"),
+            (Outcome.DUPLICATE, "there already"),
             (Outcome.REJECTED, "rejected"),
             (Outcome.INVALID, "invalid"),
         )

@@ -183,6 +183,9 @@ def test_records_that_were_loaded_by_hand_are_not_loaded_again(desk: Desk) -> No
     by_hand = Desk(desk.directory, desk.crm, rejected(desk.load_dir), FLAGS)
     by_hand.load_dir = rejected(desk.load_dir).with_name("rejected.ndjson.load")
     by_hand.load().ended(3)
+    told = desk.run(["status", str(desk.load_dir)]).ended(0).said
+    assert f"retried in {by_hand.load_dir}: 1 record is in the CRM now, 4 refused again" in told
+    assert f"then: loader retry {by_hand.load_dir}" in told
     calls = desk.crm.database.calls
     refused = retry(desk).ended(2)
     assert "has been loaded already" in refused.said
@@ -221,3 +224,42 @@ def test_records_that_the_load_refuses_after_its_retry_go_on_in_that_retry(desk:
     desk.run(["resume", str(desk.load_dir / "retry-1"), "--append"]).ended(3)
     told = json.loads((desk.load_dir / "retry-1" / "summary.json").read_bytes())
     assert told["records"] == 6
+
+
+def test_a_load_whose_refused_records_were_retried_says_so_and_asks_for_no_retry_again(desk: Desk) -> None:
+    first, second = desk.load_dir / "retry-1", desk.load_dir / "retry-2"
+    mend(desk.load_dir, [*map(mended, range(1, 4)), *BAD[3:]])
+    told = retry(desk).ended(3).said
+    assert f"loader retry {desk.load_dir}" in told
+    assert f"loader retry {first}" not in told, "the line of retries has one name"
+    for said in (desk.run(["status", str(desk.load_dir)]).ended(0), desk.load().ended(3)):
+        assert f"retried in {first}: 3 records are in the CRM now, 2 refused again" in said.said
+        assert f"fix {first}/rejected.ndjson, then: loader retry {desk.load_dir}" in said.said
+        assert "loader load that-file" not in said.said, "it has been loaded: that would send records twice"
+    mend(first, [mended(4), mended(5)])
+    retry(desk).ended(0)
+    report = desk.load_dir / "now.html"
+    for said in (
+        desk.run(["status", str(desk.load_dir), "--report", str(report)]).ended(0),
+        desk.run(["resume", str(desk.load_dir)]).ended(3),
+    ):
+        assert f"retried in {second}: 5 records are in the CRM now, none is left to retry" in said.said
+        assert "loader retry" not in said.said
+    assert "none is left to retry; there is nothing left to do" in report.read_text()
+    assert "1 record is" not in desk.run(["status", str(second)]).said
+    assert f"retried in {second}: 2 records are" in desk.run(["status", str(first)]).ended(0).said
+
+
+def test_a_retry_that_has_stopped_is_named_by_the_status_of_its_load(desk: Desk) -> None:
+    mend(desk.load_dir, [mended(number) for number in range(1, 6)])
+    retry(desk).ended(0)
+    log = desk.load_dir / "retry-1" / "checkpoint.log"
+    whole = log.read_bytes()
+    log.write_bytes(whole[: whole.rindex(b"\x00") - 30])  # killed before its end was written
+    told = desk.run(["status", str(desk.load_dir)]).ended(0).said
+    assert "it is not finished" in told
+    assert f"to go on with it: loader retry {desk.load_dir}" in told
+    middle = len(whole) // 2
+    log.write_bytes(whole[:middle] + bytes([whole[middle] ^ 0xFF]) + whole[middle + 1 :])
+    told = desk.run(["status", str(desk.load_dir)]).ended(0).said
+    assert f"whose log cannot be read see why: loader status {desk.load_dir / 'retry-1'}" in told

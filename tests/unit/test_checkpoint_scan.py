@@ -6,6 +6,7 @@ import os
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ from loader.checkpoint.entries import (
     encode_frame,
     outcomes_of,
 )
-from loader.checkpoint.ledger import Ledger
+from loader.checkpoint.ledger import DamagedLogError, Ledger
 from loader.checkpoint.results import LAG_BATCHES, few_outcomes_in_order, outcomes_in_order
 from loader.checkpoint.scan import READ_BYTES, find_ids, fold, scan, spans
 from loader.outcomes import Outcome, RecordOutcome, Settlement
@@ -248,3 +249,13 @@ def test_short_reads_of_the_system_are_finished(tmp_path: Path, monkeypatch: pyt
         os, "pread", lambda descriptor, size, offset: pread(descriptor, min(size, 777), offset)
     )
     assert list(scan(path)) == whole
+
+
+def test_a_log_that_contradicts_itself_says_how_it_is_repaired(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    write(path, [HEAD, OPEN, cut(1), answered(2)])
+    few = partial(few_outcomes_in_order, only={Outcome.REJECTED})
+    for read in (fold, lambda path: list(outcomes_in_order(path)), lambda path: list(few(path))):
+        with pytest.raises(DamagedLogError) as damaged:
+            read(path)
+        assert damaged.value.hint.endswith(f"loader repair {tmp_path}")

@@ -67,6 +67,15 @@ def test_reasons_stand_in_the_order_of_the_lines(tmp_path: Path) -> None:
     assert all(reason["what_to_do"] for reason in reasons)
 
 
+def test_what_to_do_can_be_typed_wherever_the_load_is_kept(tmp_path: Path) -> None:
+    place = tmp_path / "my DIR.load" / "retry-1"
+    place.mkdir(parents=True)
+    export.write_exports(place, SUMMARY, OUTCOMES, Original(LINES), retry=str(place.parent))
+    told = [str(reason["what_to_do"]) for reason in read(place / "rejected-reasons.ndjson")]
+    assert told[1].endswith(f"then: loader retry '{place.parent}'")
+    assert told[2].endswith(f"then: loader resolve '{place}'")
+
+
 def test_lines_that_are_gone_are_counted_and_leave_the_others_in_step(tmp_path: Path) -> None:
     kept = {number: line for number, line in LINES.items() if number not in (2, 5)}
     assert export.write_exports(tmp_path, SUMMARY, OUTCOMES, Original(kept)) == 2

@@ -238,13 +238,13 @@ VERDICTS = {
     "refused": (
         summary(outcomes=Counts(inserted=8, duplicate=1, rejected=1), exit_code=3),
         Tone.LOOK,
-        "9 of 10 records are in Leads (1 was there before), and 1 was refused and is not there;"
+        "9 of 10 records are in Leads (1 was there already), and 1 was refused and is not there;"
         " mend rejected.ndjson, then load what it holds:",
     ),
     "duplicates": (
         summary(outcomes=Counts(inserted=8, duplicate=2), exit_code=3),
         Tone.LOOK,
-        "All 10 records are in Leads, 2 of them were there before; if that was expected, there is nothing"
+        "All 10 records are in Leads, 2 of them were there already; if that was expected, there is nothing"
         " left to do. To see which:",
     ),
     "duplicates are fine": (

@@ -14,8 +14,8 @@ from loader.cli.configuration import ConfiguredCommand
 from loader.cli.credentials_flag import credentials_flag
 from loader.cli.pace_flags import credit_flags, paced
 from loader.cli.parameters import display_flags
-from loader.cli.running import report_in, run_load, watched, write_report_too
-from loader.cli.screen import give, show, width
+from loader.cli.running import closing_screen, run_load, watched, write_report_too
+from loader.cli.screen import give, show
 from loader.cli.watching import Showing, Watching
 from loader.errors import UsageError, command
 from loader.settings import LoadSettings, how_to_go_on
@@ -149,11 +149,10 @@ def _by_word(
 
 
 def _told(settings: LoadSettings, showing: Showing, watching: Watching, summary: Summary) -> int:
-    from loader.report.summary import render, to_json  # noqa: PLC0415 - not for --help
+    from loader.report.summary import to_json  # noqa: PLC0415 - not for --help
 
     if not (showing.quiet or showing.as_lines_of_json):
-        place = settings.load_dir
-        show(render(summary, load_dir=str(place), report=report_in(place), width=width()))
+        show(closing_screen(summary, settings.load_dir))
         if summary.outcomes.pending:
             show([f"To send what is not applied: {how_to_go_on(settings)}"])
     write_report_too(settings, summary, watching, showing.report_to)

@@ -9,6 +9,7 @@ import click
 
 from loader.cli.help import Command
 from loader.cli.parameters import REPORT_FILE
+from loader.cli.running import closing_screen
 from loader.cli.screen import give, show, width
 from loader.errors import UsageError, command
 from loader.settings import how_to_go_on
@@ -27,9 +28,9 @@ def status(load_dir: Path | None, *, as_json: bool, report_to: Path | None) -> i
     """
     from loader.directory import is_there  # noqa: PLC0415 - not for --help
     from loader.report.export import IN_DOUBT, REJECTED  # noqa: PLC0415 - as above
-    from loader.report.summary import render, to_json  # noqa: PLC0415 - as above
+    from loader.report.summary import to_json  # noqa: PLC0415 - as above
     from loader.report.wrapping import wrapped  # noqa: PLC0415 - as above
-    from loader.reporting import REPORT, require_writable, write_report  # noqa: PLC0415 - as above
+    from loader.reporting import require_writable, write_report  # noqa: PLC0415 - as above
     from loader.standing import standing_of  # noqa: PLC0415 - as above
 
     where = load_dir or only_load_in(Path.cwd())
@@ -39,13 +40,7 @@ def status(load_dir: Path | None, *, as_json: bool, report_to: Path | None) -> i
     if report_to is not None:
         require_writable(report_to)
         write_report(standing.settings, summary, to=report_to)
-    report = report_to or where / REPORT
-    lines = render(
-        summary,
-        load_dir=str(where) if written else "",
-        report=str(report) if is_there(report) else "",
-        width=width(),
-    )
+    lines = closing_screen(summary, where, report=report_to, files=written)
     if not summary.complete:
         stands = (
             _running(standing.process, standing.since)
