@@ -154,7 +154,9 @@ class GatePaused(Event, frozen=True, gc=False):
 
     pause_s: float
     push_back: bool = True
-    """The server pushed back (429); else it does not answer."""
+    """The server pushed back (429); else it is out of reach or fails."""
+    reason: str = ""
+    """What the last call met: `HTTP 503`, `no connection (Connection refused)`."""
 
 
 class GateReopened(Event, frozen=True, gc=False):

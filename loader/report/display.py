@@ -32,6 +32,7 @@ from loader.events import (
     Warned,
 )
 from loader.report import journal, progress, terminal, text
+from loader.report.limiting import why_paused
 from loader.report.live import DRAWS_PER_S, LiveBlock
 from loader.report.progress import Progress
 from loader.report.telling import Telling
@@ -85,8 +86,7 @@ def _detail(event: Event) -> str:
         case RecordsHeld():
             return f"{text.plural(event.records, 'record')} held: in the CRM or not, only a person can tell"
         case GatePaused():
-            why = "429" if event.push_back else "no answer"
-            return f"{why}: nothing is sent for {text.duration(event.pause_s)}"
+            return f"{why_paused(event)}: nothing is sent for {text.duration(event.pause_s)}"
         case LimitRaised():
             return f"{text.plural(event.limit, 'call')} at once from now on"
         case LimitLowered():

@@ -100,7 +100,7 @@ def limited_by(pacing: Pacing, looks: Sequence[Look], *, rate: float | None, rea
     if pacing.credits_wait_s is not None:
         return f"credits (spent; waiting for {text.time_left(pacing.credits_wait_s)})"
     if pacing.pause is not None:
-        return f"server ({'429' if pacing.pause.push_back else 'no answer'}): paused, then one probe"
+        return f"server ({why_paused(pacing.pause)}): paused, then one probe"
     lasting = [look for look in looks if looks[-1].at - look.at <= OVER_S]
     span_s = lasting[-1].at - lasting[0].at if lasting else 0.0
     if span_s < OVER_S * 0.75:
@@ -112,6 +112,15 @@ def limited_by(pacing: Pacing, looks: Sequence[Look], *, rate: float | None, rea
     if not read_whole and _mostly([look.in_flight < look.allowed and not look.ready for look in lasting]):
         return _supply(lasting, span_s)
     return ""
+
+
+def why_paused(pause: GatePaused) -> str:
+    """`429`, `HTTP 503` or `no connection`: in a few words, and none of the service's own."""
+    if pause.push_back:
+        return "429"
+    if pause.reason.startswith("HTTP "):
+        return text.printable(" ".join(pause.reason.split()[:2]).rstrip(","))
+    return text.printable(pause.reason.partition(" (")[0]) or "no answer"
 
 
 def _places(pacing: Pacing) -> str:

@@ -474,7 +474,7 @@ class Gate:
         self._epoch += 1
         self._state = _State.PAUSED
         self._paused_until = self._clock() + pause_s
-        self._observe(GatePaused(pause_s, push_back))
+        self._observe(GatePaused(pause_s, push_back, self._last_reason))
         self._wake()
 
 

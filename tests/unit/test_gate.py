@@ -188,6 +188,22 @@ def test_a_failed_probe_lengthens_the_pause() -> None:
     virtual_time.run(main)
 
 
+def test_a_pause_says_what_the_last_call_met() -> None:
+    async def main() -> None:
+        events: list[Event] = []
+        gate = make_gate(events, concurrency=1)
+        for reason in ("HTTP 503", "no connection (Connection refused)"):
+            async with gate.admit() as place:
+                place.failed(reason)
+        async with gate.admit() as place:
+            place.pushed_back()
+        told = [(event.push_back, event.reason) for event in events if isinstance(event, GatePaused)]
+        assert told[:2] == [(False, "HTTP 503"), (False, "no connection (Connection refused)")]
+        assert told[2][0]
+
+    virtual_time.run(main)
+
+
 def test_a_few_failures_among_successes_pause_nothing() -> None:
     async def main() -> None:
         events: list[Event] = []

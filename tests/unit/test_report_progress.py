@@ -163,6 +163,16 @@ def test_a_pause_is_named_at_once_and_says_whether_the_server_answers() -> None:
     assert state.limited_by() == "server (429): paused, then one probe"
     state.apply(GatePaused(1.0, push_back=False))
     assert state.limited_by() == "server (no answer): paused, then one probe"
+    for reason, said in (
+        ("HTTP 503", "HTTP 503"),
+        ("HTTP 502, an answer that cannot be read", "HTTP 502"),
+        ("HTTP 500 INTERNAL_ERROR: what the service says", "HTTP 500"),
+        ("no connection (Connection refused)", "no connection"),
+    ):
+        state.apply(GatePaused(1.0, push_back=False, reason=reason))
+        assert state.limited_by() == f"server ({said}): paused, then one probe"
+        told_of_it = display.told(GatePaused(1.0, push_back=False, reason=reason), verbose=True)
+        assert told_of_it == f"{said}: nothing is sent for 1.00 s"
     state.apply(GateReopened())
     assert state.limited_by() == ""
 
