@@ -18,6 +18,7 @@ from loader.errors import LoaderError, UsageError, command
 from loader.events import Observer, Warned
 from loader.outcomes import Outcome, RecordOutcome, Settlement
 from loader.records import Attempt
+from loader.report.standing import survived
 from loader.report.summary import Summary
 from loader.settings import LoadSettings
 from loader.source.streams import open_input
@@ -45,8 +46,11 @@ async def resolve_by_word(
         if ledger.sealed:
             return summary_of(ledger, settings)
         assert ledger.last_open is not None, "a log that has a load has been opened"
+        if lines is not None:
+            _require_in_doubt(_seen_from_outside(settings.load_dir), lines, settings.load_dir)
         # The input is not looked at, so what is known of it stays as it is; and so does the time.
         log.begin(Opening(ledger.last_open.input, ledger.latest_at))
+        # What a failed disk had left beside the log is read only now, and may have settled some.
         _require_in_doubt(ledger, lines, settings.load_dir)
         recorder = Recorder(log, observe)
         for batch in list(ledger.open_batches()):
@@ -60,6 +64,15 @@ async def resolve_by_word(
         log.close()
     await anyio.to_thread.run_sync(publish, settings, summary, observe)
     return summary
+
+
+def _seen_from_outside(load_dir: Path) -> Ledger:
+    """The ledger as it will be when this log is opened, found out before anything is written to it."""
+    path = directory.log_path(load_dir)
+    ledger = directory.fold_quietly(load_dir)
+    beside = any(path.parent.glob(f"{path.name}.side-*"))
+    ledger.stop(survived=survived(ledger) and not beside)
+    return ledger
 
 
 async def _write(recorder: Recorder, batch: OpenBatch, lines: Ranges, *, applied: bool) -> None:

@@ -105,6 +105,8 @@ def test_lines_that_are_not_in_doubt_change_nothing(tmp_path: Path) -> None:
         desk = desk_at(tmp_path, crm)
         desk.load().ended(4)
         before = desk.results()
+        log = desk.load_dir / "checkpoint.log"
+        logged = log.read_bytes()
         sound = next(json.loads(line)["line"] for line in before if b'"inserted"' in line)
         wrong = desk.run(
             ["resolve", str(desk.load_dir), "--as", "not-applied", "--lines", f"{in_doubt(desk)[0]},{sound}"]
@@ -112,6 +114,7 @@ def test_lines_that_are_not_in_doubt_change_nothing(tmp_path: Path) -> None:
         wrong.is_one_screen()
         assert f"{sound:,}" in wrong.stderr
         assert desk.results() == before
+        assert log.read_bytes() == logged, "it is refused before anything is written"
         desk.run(["resolve", str(desk.load_dir), "--as", "applied", "--lines", "5-x"]).ended(2)
         desk.run(["resolve", str(tmp_path / "nowhere"), "--as", "applied"]).ended(2)
 
