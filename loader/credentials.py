@@ -25,6 +25,8 @@ OTHER_NAMES = ("LOADER_DEBUG", GRANT_CODE, f"{GRANT_CODE}_FILE")
 
 ENVIRONMENT = "environment"
 KEYRING = "keyring"
+_FROM_A_CODE = "\nFrom a grant code: loader auth --grant"
+"""It writes the file that LOADER_REFRESH_TOKEN_FILE names; else `--store` says where."""
 _BYTES_MAX = 8192
 _LIKE_A_CREDENTIAL = re.compile(r"[0-9A-Za-z_.+=~-]{24,}")
 """No slash in it, and long: the service's tokens and secrets have 35 characters and more."""
@@ -70,13 +72,13 @@ def read_credentials(environment: Mapping[str, str], store: str = ENVIRONMENT) -
             "the credentials are not complete",
             why=f"set: {', '.join(present)}; missing: {', '.join(missing)}",
             hint=f"Each may also be a file that only you may read: {missing[0]}_FILE=PATH"
-            + ("\nFrom a grant code: loader auth --grant --store FILE" if missing == [REFRESH_TOKEN] else ""),
+            + (f"{_FROM_A_CODE} --store FILE" if missing == [REFRESH_TOKEN] else ""),
         )
     raise CredentialsError(
         "there are no credentials",
         why=f"neither {', '.join(renewing)}\nnor {ACCESS_TOKEN} is set",
         hint="Set them in the environment, or name files that only you may read: "
-        f"{REFRESH_TOKEN}_FILE=PATH\nWithout an account: loader demo",
+        f"{REFRESH_TOKEN}_FILE=PATH{_FROM_A_CODE} --store FILE\nWithout an account: loader demo",
     )
 
 
@@ -131,7 +133,8 @@ def _content(name: str, path: Path) -> str:
         raise CredentialsError(
             f"{variable}: cannot read {_shown(path)}",
             why=error.strerror or str(error),
-            hint=f"{variable} takes the path of a file; the credential itself goes into {name}",
+            hint=f"{variable} takes the path of a file; the credential itself goes into {name}"
+            + (_FROM_A_CODE if name == REFRESH_TOKEN and isinstance(error, FileNotFoundError) else ""),
         ) from None
     try:
         value = content.decode("ascii").strip()

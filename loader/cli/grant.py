@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,10 +21,12 @@ from loader.credentials import (
     secret_of,
     sound,
 )
-from loader.errors import CredentialsError, DiskError, UsageError
+from loader.errors import CredentialsError, DiskError, UsageError, remedy
 from loader.settings import Credentials
 
 _CODE_CHARACTERS_MAX = 4096
+_UNUSED = "The grant code is not used up"
+_USED_UP = "The grant code is used up, and the refresh token that it gave is not kept"
 Keep = Callable[[str], None]
 
 
@@ -84,11 +87,19 @@ def keeping(place: str, client: Credentials, *, replace: bool) -> Iterator[Keep]
         yield _keyring(place, client, replace=replace)
         return
     path = Path(place).expanduser()
-    if path.exists() and not replace:
+    replaced = path.exists()
+    if path.is_dir():
+        raise UsageError(
+            f"the refresh token cannot be kept in {path}",
+            why=f"it is a directory. {_UNUSED}",
+            hint=f"Name a file in it: loader auth --grant --store {shlex.quote(str(path / 'refresh-token'))}",
+        )
+    if replaced and not replace:
         raise UsageError(
             f"{path} is there already",
-            why="the refresh token in it may be in use",
-            hint=f"Name another file, or replace it: loader auth --grant --store {path} --yes",
+            why=f"the refresh token in it may be in use. {_UNUSED}",
+            hint="Name another file, or replace it:"
+            f" loader auth --grant --store {shlex.quote(str(path))} --yes",
         )
     beside = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
@@ -96,7 +107,7 @@ def keeping(place: str, client: Credentials, *, replace: bool) -> Iterator[Keep]
     except OSError as error:
         raise UsageError(
             f"the refresh token cannot be kept in {path}",
-            why=error.strerror or str(error),
+            why=f"{error.strerror or error}. {_UNUSED}",
             hint="Name a file in a directory that is there: loader auth --grant --store FILE",
         ) from None
     with os.fdopen(descriptor, "w", encoding="ascii") as stream:
@@ -108,10 +119,11 @@ def keeping(place: str, client: Credentials, *, replace: bool) -> Iterator[Keep]
                 os.fsync(stream.fileno())
                 beside.replace(path)
             except OSError as error:
+                kept = f"; {path} holds what it held before" if replaced else ""
                 raise DiskError(
                     f"the refresh token could not be written to {path}",
-                    why=error.strerror or str(error),
-                    hint="The code is used up: generate another, and make room first.",
+                    why=f"{error.strerror or error}. {_USED_UP}{kept}",
+                    hint=f"{remedy(error, 'Look after the disk')}. {_another(place, replace=replace)}",
                 ) from None
 
         try:
@@ -127,13 +139,26 @@ def _keyring(store: str, client: Credentials, *, replace: bool) -> Keep:
     if held and not replace:
         raise UsageError(
             f"the {store} holds a refresh token already",
+            why=_UNUSED,
             hint=f"Replace it: loader auth --grant --store {store} --yes",
         )
 
     def keep(token: str) -> None:
-        write(
-            store,
-            {CLIENT_ID: client.client_id, CLIENT_SECRET: client.client_secret, REFRESH_TOKEN: token},
-        )
+        # The token first: where the keyring takes nothing, what it holds still belongs together.
+        values = {REFRESH_TOKEN: token, CLIENT_ID: client.client_id, CLIENT_SECRET: client.client_secret}
+        try:
+            write(store, values)
+        except CredentialsError as error:
+            raise CredentialsError(
+                error.what,
+                why=f"{error.why}. {_USED_UP}",
+                hint=f"{error.hint}\n{_another(store, replace=replace)}",
+            ) from None
 
     return keep
+
+
+def _another(place: str, *, replace: bool) -> str:
+    """What to type when the token of a code that is used up could not be kept."""
+    again = f"loader auth --grant --store {shlex.quote(place)}{' --yes' if replace else ''}"
+    return f"Generate another code in the API console, then: {again}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable
 
 from loader.diagnosis.finding import Finding, ok, problem, warning
@@ -10,6 +11,9 @@ from loader.events import Event
 from loader.identity import FeatureState, Identity, whose
 from loader.report.identity import who
 from loader.settings import Credentials, LoadSettings
+
+_LINES = re.compile(r"(?<=\w)\n")
+"""Where a hint's next line is another piece of advice, and not the end of a sentence."""
 
 
 async def look(
@@ -59,7 +63,9 @@ def _feature(each: FeatureState) -> Finding:
 
 def _told(error: LoaderError) -> Finding:
     said = f"{error.what}: {error.why}" if error.why else error.what
-    return problem("credentials", " ".join(said.split()), " ".join(error.hint.split()), error.exit_code)
+    return problem(
+        "credentials", " ".join(said.split()), " ".join(_LINES.sub("; ", error.hint).split()), error.exit_code
+    )
 
 
 def _unheard(_: Event) -> None:

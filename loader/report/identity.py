@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from loader.report.text import plural
+
 UNKNOWN = "not told: the credentials may not say"
 
 
@@ -57,7 +59,7 @@ class IdentityFacts(Protocol):
 
 def who(facts: IdentityFacts) -> Iterator[str]:
     """User, organisation, data centre and edition."""
-    licences = f", {facts.licences:,} licences" if facts.licences else ""
+    licences = f", {plural(facts.licences, 'licence')}" if facts.licences else ""
     centre = f"{facts.data_centre}, " if facts.data_centre else ""
     life = (
         "a refresh token, renewed as needed"

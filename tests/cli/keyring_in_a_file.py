@@ -34,6 +34,15 @@ class Keyring(KeyringBackend):
         return dict(json.loads(self._path.read_text())) if self._path.exists() else {}
 
 
+class Full(Keyring):
+    """One that can be read and takes nothing more."""
+
+    priority = 1.0
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        raise OSError("canary-secret")
+
+
 class Locked(KeyringBackend):
     """A keyring that nobody can open; its words hold a secret, as some do."""
 

@@ -13,8 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from loader.cli.grant import keeping
+from loader.errors import DiskError
+from loader.identity import Identity
+from loader.report.identity import who
+from loader.settings import Credentials
 from tests.canary import belongs_in
 from tests.crash.harness import Crm, environment, sandbox
 
@@ -133,6 +139,37 @@ def test_what_is_kept_already_is_replaced_only_when_that_is_said_and_the_code_is
     assert (refused.returncode, kept.read_text()) == (2, "older")
     assert desk.run("auth", "--grant", "--store", "token", "--yes", data=code).returncode == 0
     assert (kept.read_text(), kept.stat().st_mode & 0o777) == (desk.token + "\n", 0o600)
+
+
+def test_a_store_that_is_a_directory_is_refused_before_the_code_is_used_even_with_yes(desk: Desk) -> None:
+    (desk.directory / "folder").mkdir()
+    code = desk.code()
+    done = desk.run("auth", "--grant", "--store", "folder", "--yes", data=code)
+    assert done.returncode == 2
+    assert "grant code is not used up" in screen(done)
+    assert "loader auth --grant --store folder/refresh-token" in screen(done)
+    kept = belongs_in(desk.directory / "folder" / "refresh-token")
+    assert desk.run("auth", "--grant", "--store", "folder/refresh-token", data=code).returncode == 0
+    assert kept.read_text() == desk.token + "\n"
+
+
+def test_a_token_that_could_not_be_written_says_what_is_kept_and_what_to_type(tmp_path: Path) -> None:
+    place = tmp_path / "the token"
+    place.write_text("older")
+    with keeping(str(place), Credentials(), replace=True) as keep:
+        next(tmp_path.glob("*.new")).unlink()  # somebody tidied up while the code was used
+        with pytest.raises(DiskError) as refused:
+            keep("1000.new")
+    assert "The grant code is used up" in refused.value.why
+    assert f"{place} holds what it held before" in refused.value.why
+    assert refused.value.hint.endswith(f"then: loader auth --grant --store '{place}' --yes")
+    assert place.read_text() == "older"
+
+
+def test_one_licence_is_one() -> None:
+    facts = Identity("Ada", "7", "Acme", "9", "free", 1, "eu", "https://crm", True, (), ())
+    assert "edition       free, 1 licence" in list(who(facts))
+    assert "edition       free, 2 licences" in list(who(msgspec.structs.replace(facts, licences=2)))
 
 
 @pytest.mark.parametrize(
@@ -289,6 +326,19 @@ class TestKeyring:
         assert done.returncode == 6
         assert "the system keyring cannot be read" in screen(done)
         assert "canary" not in screen(done)
+
+    def test_a_keyring_that_takes_no_token_says_that_the_code_is_used_up_and_what_to_type(
+        self, desk: Desk, ring: dict[str, str]
+    ) -> None:
+        full = {**ring, "PYTHON_KEYRING_BACKEND": "tests.cli.keyring_in_a_file.Full"}
+        done = desk.run("auth", "--grant", "--store", "keyring:acme", data=desk.code(), **full)
+        assert done.returncode == 6
+        assert "grant code is used up, and the refresh token that it gave is not kept" in screen(done)
+        assert "another code in the API console, then: loader auth --grant --store keyring:acme" in screen(
+            done
+        )
+        assert "canary" not in screen(done)
+        assert not Path(ring["TEST_KEYRING"]).exists()
 
     def test_without_a_keyring_on_the_machine_files_are_proposed(
         self, desk: Desk, ring: dict[str, str]

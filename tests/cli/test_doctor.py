@@ -71,6 +71,19 @@ def test_without_a_network_and_without_credentials_it_says_all_that_it_can(tmp_p
     assert b"canary" not in with_token.stdout + with_token.stderr
 
 
+def test_where_there_is_no_refresh_token_yet_it_says_how_to_make_one(tmp_path: Path, crm: Crm) -> None:
+    client = {name: value for name, value in crm.credentials.items() if name != "LOADER_REFRESH_TOKEN"}
+    for given, advice in (
+        ({**client, "LOADER_REFRESH_TOKEN_FILE": "not-yet"}, "loader auth --grant"),
+        (client, "loader auth --grant --store FILE"),
+        ({}, "loader auth --grant --store FILE"),
+    ):
+        done = doctor(tmp_path, "--json", LOADER_API_DOMAIN=crm.url, **given)
+        assert done.returncode == 6
+        found = next(each for each in json.loads(done.stdout)["findings"] if each["check"] == "credentials")
+        assert f"; From a grant code: {advice}" in found["todo"], found
+
+
 def test_wrong_credentials_and_missing_scopes_are_exit_6(tmp_path: Path, crm: Crm) -> None:
     wrong = {**crm.credentials, "LOADER_REFRESH_TOKEN": "1000.wrong.wrong", "LOADER_API_DOMAIN": crm.url}
     done = doctor(tmp_path, **wrong)
