@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -159,6 +160,19 @@ def test_half_of_the_credentials_end_with_6(leads: Path) -> None:
     done = run("check", leads, "--module", "Leads", environment={"LOADER_CLIENT_ID": "1000.X"})
     assert done.returncode == 6
     assert "LOADER_REFRESH_TOKEN" in screen(done)
+
+
+def test_a_service_that_is_out_of_reach_is_given_up_when_patience_ends(leads: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))  # bound and not listening: whoever connects is refused
+        done = run(
+            *("check", leads, "--module", "Leads", "--patience", "200ms"),
+            environment={
+                "LOADER_API_DOMAIN": f"http://127.0.0.1:{probe.getsockname()[1]}",
+                "LOADER_ACCESS_TOKEN": "1000.x",
+            },
+        )
+    assert (done.returncode, "is out of reach" in screen(done)) == (7, True), done.stderr
 
 
 def test_fields_shows_type_length_mandatory_and_possible_values() -> None:

@@ -37,6 +37,9 @@ from loader.target import target_of
     help="Credits of the organisation in 24 hours.  [default: its edition's]",
 )
 @setting("--keep-credits", type=COUNT_OR_SHARE, help="Credits of a day left to other programs.")
+@setting(
+    "--patience", type=DURATION, default=300.0, metavar="TIME", help="With a dead service.  [default: 5min]"
+)
 @state_flag
 @setting("--json", "as_json", is_flag=True, help="Print what was found as JSON to stdout.")
 @setting("--quiet", "-q", is_flag=True, help="Say nothing but warnings and errors.")
@@ -54,6 +57,7 @@ def check(
     latency: float,
     daily_credits: int | None,
     keep_credits: Threshold | None,
+    patience: float,
     state_dir: Path | None,
     as_json: bool,
     quiet: bool,
@@ -73,6 +77,7 @@ def check(
         layout_id=layout_id,
         daily_credits=daily_credits,
         keep_credits=keep_credits or NOTHING_KEPT,
+        patience_s=patience,
         state_dir=state_folder(state_dir),
     )
     return run_check(
