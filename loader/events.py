@@ -98,6 +98,26 @@ class BatchInDoubt(Event, frozen=True, gc=False):
     """The attempt was of an earlier run, which left them so."""
 
 
+class QuietPeriodBegan(Event, frozen=True, gc=False):
+    """Records in doubt rest: a call that was lost on its way may be applied late, and then be seen."""
+
+    rest: int
+    """Which rest of this run it is, counted from 1."""
+    batch: int
+    records: int
+    seconds: float
+    then: str
+    """What becomes of them: `sent again`, or `asked for` in the CRM."""
+    alone: bool = True
+    """No other records rest at this moment."""
+
+
+class QuietPeriodEnded(Event, frozen=True, gc=False):
+    """The rest of that number is over, or the load stops."""
+
+    rest: int
+
+
 class RecordsHeld(Event, frozen=True, gc=False):
     """Records in doubt that no rung can resolve stay in doubt until a person decides."""
 

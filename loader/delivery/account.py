@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
-from loader.events import BatchAnswered, BatchInDoubt, BatchRefused, BatchSent, Observer
+from loader.events import (
+    BatchAnswered,
+    BatchInDoubt,
+    BatchRefused,
+    BatchSent,
+    Observer,
+    QuietPeriodBegan,
+    QuietPeriodEnded,
+)
 from loader.outcomes import Cause, ErrorCount, Outcome, Settlement
 from loader.records import Attempt
 
@@ -33,6 +42,8 @@ class Account:
     def __init__(self, recorder: Recorder, observe: Observer) -> None:
         self._recorder = recorder
         self._observe = observe
+        self._rests = 0
+        self._resting = 0
         self.intend_again = recorder.intend_again
         self.resolve = recorder.resolve
 
@@ -64,6 +75,20 @@ class Account:
     def found_in_doubt(self, attempt: Attempt, reason: str) -> None:
         """The log says so already; whoever watches has to know what the load is waiting for."""
         self._observe(BatchInDoubt(attempt.batch, attempt.number - 1, len(attempt.lines), reason, True))
+
+    @contextmanager
+    def resting(self, attempt: Attempt, seconds: float, *, then: str) -> Iterator[None]:
+        """Records in doubt rest; `then` they are `sent again` or `asked for`."""
+        self._rests += 1
+        number = self._rests
+        alone = not self._resting
+        self._resting += 1
+        self._observe(QuietPeriodBegan(number, attempt.batch, len(attempt.lines), seconds, then, alone))
+        try:
+            yield
+        finally:
+            self._resting -= 1
+            self._observe(QuietPeriodEnded(number))
 
     def held(self, attempt: Attempt, lines: Sequence[int], reason: str) -> None:
         """Records may have been applied, and only a person can say."""

@@ -94,8 +94,9 @@ class Doubts:
         telling = self._telling(attempt, reason)
         if not telling.lines:
             return telling
-        await self._keep_quiet()
-        if self._settings.rung is Rung.SEND_AGAIN:
+        again = self._settings.rung is Rung.SEND_AGAIN
+        await self._keep_quiet(telling, then="sent again" if again else "asked for")
+        if again:
             return telling
         return await self._ask_twice(telling, reason)
 
@@ -139,7 +140,7 @@ class Doubts:
         """Absent in two queries, a quiet period apart: not applied. The CRM may not be slower than that."""
         absent = await self._find(attempt, reason)
         if absent.lines:
-            await self._keep_quiet()
+            await self._keep_quiet(absent, then="asked for")
             absent = await self._find(absent, reason)
         if absent.lines:
             evidence = f"not found by {self._settings.key}, twice, {self._settings.quiet_period_s:g} s apart"
@@ -153,6 +154,7 @@ class Doubts:
         self.hold(attempt, sought.unknown, f"{reason}; the CRM does not show whose record it is")
         return at_lines(attempt, sought.absent)
 
-    async def _keep_quiet(self) -> None:
-        async with self._rest:
-            await self._gate.rest(self._settings.quiet_period_s)
+    async def _keep_quiet(self, attempt: Attempt, *, then: str) -> None:
+        with self._account.resting(attempt, self._settings.quiet_period_s, then=then):
+            async with self._rest:
+                await self._gate.rest(self._settings.quiet_period_s)

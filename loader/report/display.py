@@ -25,6 +25,7 @@ from loader.events import (
     LoadOpened,
     LoadStopping,
     PlacesShared,
+    QuietPeriodBegan,
     RecordsHeld,
     ServiceUnreachable,
     TokenAwaited,
@@ -38,6 +39,8 @@ from loader.report.progress import Progress
 from loader.report.telling import Telling
 
 LINE_EVERY_S = 10.0
+QUIET_TOLD_S = 1.0
+"""A rest that is shorter is over before it is read."""
 REFUSALS_SHOWN_MAX = 20
 """Of one answer; `loader results DIR --failed` shows them all."""
 
@@ -56,6 +59,11 @@ def told(event: Event, *, verbose: bool) -> str:
             if event.goes_on_in_s is None:
                 return f"{waited}, it is tried again; giving up {_when(event.gives_up_in_s)}"
             return f"{waited}, it goes on by itself {_when(event.goes_on_in_s)}"
+        case QuietPeriodBegan() if event.alone and event.seconds >= QUIET_TOLD_S:
+            return (
+                f"records in doubt rest for {text.duration(event.seconds)} (--quiet-period), for the CRM may"
+                f" still apply what it got; then they are {event.then}"
+            )
         case CreditsRanOut():
             return f"the day's credits are spent; sending goes on in {text.time_left(event.wait_s)}"
         case CreditsReturned():

@@ -19,6 +19,7 @@ from loader.events import (
     Event,
     LoadOpened,
     LoadStopping,
+    QuietPeriodBegan,
     RecordsHeld,
     ServiceUnreachable,
     TokenAwaited,
@@ -39,6 +40,8 @@ def name_of(kind: type[Event]) -> str:
 
 def of_event(event: Event, *, at: float, verbose: bool) -> str:
     """The line of an event at `at`, in Unix seconds; empty for those that only `verbose` tells."""
+    if isinstance(event, QuietPeriodBegan) and event.alone:
+        verbose = True
     settled_only = isinstance(event, BatchAnswered) and not event.refused
     if not isinstance(event, _ALWAYS) and (not verbose or settled_only):
         return ""

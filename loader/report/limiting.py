@@ -19,6 +19,11 @@ from loader.events import (
     LimitLowered,
     LimitRaised,
     PlacesShared,
+    QuietPeriodBegan,
+    QuietPeriodEnded,
+    ServiceUnreachable,
+    TokenAwaited,
+    TokenRefreshed,
     WindowCut,
     WindowIntended,
 )
@@ -42,12 +47,16 @@ class Look(msgspec.Struct, frozen=True):
     allowed: int
     """Calls that might be in flight."""
     ready: int
-    """Records that may be sent and were not yet."""
+    """Records that may be sent and are not: not yet, or not yet again."""
     syncing: bool
     """A window that is cut was not durable yet."""
     read_s: float
     check_s: float
     """As `WindowCut` says."""
+    resting: bool = False
+    """Records in doubt rest."""
+    opened: bool = True
+    """The load had begun: before that nothing is read, and no input is slow."""
 
 
 class Pacing:
@@ -61,6 +70,10 @@ class Pacing:
         """The limit was lowered by a push-back, and is what the server takes."""
         self.pause: GatePaused | None = None
         self.credits_wait_s: float | None = None
+        self.token: TokenAwaited | ServiceUnreachable | None = None
+        """Why there is no access token."""
+        self.quiet: dict[int, QuietPeriodBegan] = {}
+        """Rests of records in doubt, by their number."""
         self.syncing = False
         self.read_s = 0.0
         self.check_s = 0.0
@@ -85,12 +98,28 @@ class Pacing:
                 self.share = event.share
             case GatePaused():
                 self.pause = event
+                if isinstance(self.token, ServiceUnreachable):
+                    self.token = None  # it was the gate's, which says so before it pauses
             case GateReopened():
                 self.pause = None
             case CreditsRanOut():
                 self.credits_wait_s = event.wait_s
             case CreditsReturned():
                 self.credits_wait_s = None
+            case _:
+                self._wait(event)
+
+    def _wait(self, event: Event) -> None:
+        """What is waited for beside the gate and the reader."""
+        match event:
+            case TokenAwaited() | ServiceUnreachable():
+                self.token = event
+            case TokenRefreshed():
+                self.token = None
+            case QuietPeriodBegan():
+                self.quiet[event.rest] = event
+            case QuietPeriodEnded():
+                self.quiet.pop(event.rest, None)
             case _:
                 pass
 
@@ -101,6 +130,10 @@ def limited_by(pacing: Pacing, looks: Sequence[Look], *, rate: float | None, rea
         return f"credits (spent; waiting for {text.time_left(pacing.credits_wait_s)})"
     if pacing.pause is not None:
         return f"server ({why_paused(pacing.pause)}): paused, then one probe"
+    if pacing.token is not None:
+        host = text.printable(pacing.token.host)
+        why = "waiting to ask" if isinstance(pacing.token, TokenAwaited) else "out of reach:"
+        return f"access token ({why} {host})"
     lasting = [look for look in looks if looks[-1].at - look.at <= OVER_S]
     span_s = lasting[-1].at - lasting[0].at if lasting else 0.0
     if span_s < OVER_S * 0.75:
@@ -109,9 +142,12 @@ def limited_by(pacing: Pacing, looks: Sequence[Look], *, rate: float | None, rea
         return _places(pacing)
     if rate and (lasting[-1].sent - lasting[0].sent) / span_s >= rate * 0.9:
         return f"rate ({rate:g} calls/s)"
-    if not read_whole and _mostly([look.in_flight < look.allowed and not look.ready for look in lasting]):
-        return _supply(lasting, span_s)
-    return ""
+    if not _mostly([look.in_flight < look.allowed and not look.ready for look in lasting]):
+        return ""
+    begun = all(look.opened for look in lasting)
+    supply = _supply(lasting, span_s) if begun and not read_whole else ""
+    resting = pacing.quiet and _mostly([look.resting and not look.in_flight for look in lasting])
+    return "quiet period" if resting and supply in ("", "input") else supply
 
 
 def why_paused(pause: GatePaused) -> str:

@@ -20,6 +20,7 @@ from loader.events import (
     CreditsCounted,
     Event,
     LoadOpened,
+    QuietPeriodBegan,
     RecordsHeld,
     WindowIntended,
 )
@@ -27,6 +28,7 @@ from loader.outcomes import ErrorCount, Outcome
 from loader.report import text
 from loader.report.limiting import Look, Pacing, limited_by
 from loader.report.summary import described
+from loader.report.wrapping import wrapped
 
 RATE_OVER_S = 10.0
 """Records a second are counted over this long."""
@@ -48,6 +50,13 @@ class _Rest(msgspec.Struct, frozen=True):
     records: int
 
 
+class _Resting(msgspec.Struct, frozen=True):
+    """Records in doubt that rest, and until when, on the clock of the looks."""
+
+    event: QuietPeriodBegan
+    until: float
+
+
 class Progress:
     """Counts a load's events. `look` is called about four times a second, or as rarely as one likes."""
 
@@ -67,9 +76,11 @@ class Progress:
         self.credits: CreditsCounted | None = None
         self.errors: Counter[tuple[str, str]] = Counter()
         self._sent = 0
-        self._ready = 0
-        self._in_flight: set[tuple[int, int]] = set()
+        self._in_flight: dict[tuple[int, int], int] = {}
+        """Attempts, and how many records each has."""
         self._resting: dict[int, _Rest] = {}
+        self._rests: dict[int, _Resting] = {}
+        self._looked_at = 0.0
         self._latencies: deque[float] = deque(maxlen=LATENCIES_KEPT)
         self._looks: deque[Look] = deque()
 
@@ -78,21 +89,17 @@ class Progress:
         match event:
             case BatchSent():
                 self._sent += 1
-                if event.attempt == 1:
-                    # Those of an earlier run were never counted as ready.
-                    self._ready = max(self._ready - event.records, 0)
                 self.sent_again += event.attempt > 1
-                self._in_flight.add((event.batch, event.attempt))
+                self._in_flight[event.batch, event.attempt] = event.records
             case BatchAnswered():
                 self._answered(event)
             case BatchRefused():
-                self._in_flight.discard((event.batch, event.attempt))
+                self._in_flight.pop((event.batch, event.attempt), None)
             case BatchInDoubt():
-                self._in_flight.discard((event.batch, event.attempt))
+                self._in_flight.pop((event.batch, event.attempt), None)
                 self._rest(event)
             case WindowIntended():
                 self.records_read += event.records + event.invalid
-                self._ready += event.records
                 self.outcomes[Outcome.INVALID] += event.invalid
                 # Windows lag behind what is read ahead; the offset, in a compressed input, is far beyond it.
                 self.input_bytes_read = min(event.input_bytes_read, event.input_offset)
@@ -124,7 +131,7 @@ class Progress:
         self._resting[event.batch] = _Rest(event.attempt, event.records + more)
 
     def _answered(self, event: BatchAnswered) -> None:
-        self._in_flight.discard((event.batch, event.attempt))
+        self._in_flight.pop((event.batch, event.attempt), None)
         self.outcomes[Outcome.INSERTED] += event.inserted
         self.outcomes[Outcome.DUPLICATE] += event.duplicate
         self.outcomes[Outcome.REJECTED] += event.rejected
@@ -158,9 +165,20 @@ class Progress:
         resting = sum(rest.records for rest in list(self._resting.values()))
         return max(resting, self.held) + self._left_in_doubt
 
+    @property
+    def ready(self) -> int:
+        """Records that may be sent and are not: not yet, or not yet again."""
+        in_flight = sum(list(self._in_flight.values()))
+        return max(self.records_read - self.settled - self.in_doubt - in_flight, 0)
+
     def look(self, now: float) -> None:
         """Remembers where the load stands now: rates and limits come from these looks."""
         pacing = self.pacing
+        self._rests = {
+            number: self._rests.get(number, _Resting(event, now + event.seconds))
+            for number, event in dict(pacing.quiet).items()
+        }
+        self._looked_at = now
         self._looks.append(
             Look(
                 now,
@@ -168,14 +186,26 @@ class Progress:
                 self.in_flight,
                 self._sent,
                 pacing.allowed,
-                self._ready,
+                self.ready,
                 pacing.syncing,
                 pacing.read_s,
                 pacing.check_s,
+                bool(self._rests),
+                self.opened is not None,
             )
         )
         while len(self._looks) > 2 and now - self._looks[1].at >= RATE_OVER_S:
             self._looks.popleft()
+
+    def quiet(self) -> str:
+        """What rests, for how much longer at most, and what comes then; empty: nothing does."""
+        rests = list(self._rests.values())
+        if not rests:
+            return ""
+        left_s = max(one.until for one in rests) - self._looked_at
+        records = text.plural(sum(one.event.records for one in rests), "record")
+        then = " or ".join(sorted({one.event.then for one in rests}))
+        return f"{records} in doubt: quiet period, {text.time_left(max(left_s, 0.0))} more, then {then}"
 
     @property
     def per_second(self) -> float:
@@ -216,13 +246,15 @@ class Progress:
 def block(progress: Progress, *, width: int = 80, ascii_only: bool = False) -> list[str]:
     """The live screen, as plain lines of at most `width` columns."""
     if progress.opened is None:
-        return [text.cut("starting", width)]
+        line = _starting(progress)
+        return [text.cut(text.in_ascii(line) if ascii_only else line, width)]
     lines = [
         _head(progress.opened, min(width, WIDTH_MAX), ascii_only=ascii_only),
         _bar(progress, min(width, WIDTH_MAX), ascii_only=ascii_only),
         *text.flowed(_counts(progress), width=width),
         *text.flowed(_pace(progress), width=width),
         *_limit(progress, width),
+        *wrapped(progress.quiet(), width=width, first=" ", rest="   "),
     ]
     if progress.errors:
         errors = [
@@ -241,13 +273,22 @@ def block(progress: Progress, *, width: int = 80, ascii_only: bool = False) -> l
 def line(progress: Progress) -> str:
     """The same on one line, for a log."""
     opened, total = progress.opened, progress.total
+    if opened is None:
+        return _starting(progress)
     facts = [f"{text.count(progress.settled)} of {_total(progress)} records" if total else _settled(progress)]
     facts += [text.rate(progress.per_second), *_counts(progress)]
     facts += [f"ETA {text.time_left(progress.seconds_left)}"] if progress.seconds_left is not None else []
     facts += [f"limited by {progress.limited_by()}"] if progress.limited_by() else []
-    name = f"{text.name_of(opened.input_name)}: " if opened else ""
+    facts += [progress.quiet()] if progress.quiet() else []
+    name = f"{text.name_of(opened.input_name)}: "
     percent = f"{_percent(progress)} %, " if total else ""
     return name + percent + ", ".join(facts)
+
+
+def _starting(progress: Progress) -> str:
+    """Before the load is open nothing is read or sent; what it waits for can be told all the same."""
+    limit = progress.limited_by()
+    return f"starting, limited by {limit}" if limit else "starting"
 
 
 def _head(opened: LoadOpened, width: int, *, ascii_only: bool) -> str:

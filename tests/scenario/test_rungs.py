@@ -13,6 +13,7 @@ from loader.delivery.additions import Additions
 from loader.delivery.doubts import Rung
 from loader.delivery.stamp import LENGTH_MIN, Stamp
 from loader.errors import NotNowError
+from loader.events import QuietPeriodBegan, QuietPeriodEnded
 from loader.outcomes import Outcome
 from loader.records import Attempt
 from tests import virtual_time
@@ -77,6 +78,21 @@ def test_absent_in_two_queries_a_quiet_period_apart_is_sent_again_from_a_new_win
     assert len(world.crm.questions) == 2
     deeds = [what for what, *_ in world.recorder.said]
     assert deeds == ["sent", "doubt", "resolved", "intended again", "sent", "settled"]
+
+
+def test_whoever_watches_hears_what_a_quiet_period_waits_for() -> None:
+    world = asking()
+    world.crm.plan.extend([Deed.LOSE_BEFORE, Deed.LOSE_BEFORE])
+    run(world, [leads(1, 3), leads(4, 3)])
+    began = [event for event in world.events if isinstance(event, QuietPeriodBegan)]
+    ended = [event.rest for event in world.events if isinstance(event, QuietPeriodEnded)]
+    assert [(one.records, one.seconds, one.then) for one in began] == [(3, QUIET_S, "asked for")] * 4
+    assert sorted(ended) == [one.rest for one in began] == [1, 2, 3, 4]
+    assert [one.alone for one in began[:2]] == [True, False]
+    unique = World(FakeCrm(unique="Email"), key="Email", quiet_period_s=QUIET_S)
+    unique.crm.plan.extend([Deed.LOSE_BEFORE])
+    run(unique, [leads(1, 3)])
+    assert [event.then for event in unique.events if isinstance(event, QuietPeriodBegan)] == ["sent again"]
 
 
 def test_what_the_server_applies_late_is_found_by_the_second_query() -> None:

@@ -26,6 +26,8 @@ from loader.events import (
     LoadOpened,
     LoadStopping,
     PlacesShared,
+    QuietPeriodBegan,
+    QuietPeriodEnded,
     RecordsHeld,
     ServiceUnreachable,
     TokenAwaited,
@@ -35,7 +37,7 @@ from loader.events import (
     WindowIntended,
 )
 from loader.outcomes import ErrorCount, Outcome
-from loader.report import display, progress, text
+from loader.report import display, journal, progress, text
 from loader.report.live import DRAWS_PER_S, LiveBlock
 from loader.report.progress import Progress
 from loader.report.telling import TOLD_KEPT, say
@@ -217,6 +219,76 @@ def test_what_starves_the_calls_is_named() -> None:
     assert looked(sending(1), WindowCut(0.1, 0.1)) == "disk"
     assert looked(sending(1), WindowCut(0.1, 0.1), window(0, offset=20)) == "", "neither took its time"
     assert looked(sending(1), window(0, offset=1_000_000)) == "", "all is read: the last calls are out"
+
+
+def test_a_slow_input_is_blamed_only_for_what_is_its_own() -> None:
+    assert looked(sending(1), BatchSent(9, 1, 100), BatchRefused(9, 1, "HTTP 503")) == "input"
+    retried = sending(1)
+    retried.apply(BatchRefused(0, 1, "HTTP 503"))
+    assert looked(retried) == "", "a batch waits to be sent again"
+    left = LoadOpened("X", "Leads", "h", "f", None, 1, {Outcome.INSERTED: 600, Outcome.PENDING: 100})
+    assert looked(told(left)) == "", "what an earlier run left waits to be sent"
+    state = told()
+    assert looked(state) == "", "the load has not begun to read"
+    assert (progress.line(state), progress.block(state)) == ("starting", ["starting"])
+    state.apply(OPENED)
+    state.look(2.25)
+    assert state.limited_by() == "", "it has only just begun"
+    assert looked(state, start=3.0) == "input"
+
+
+def test_a_wait_for_an_access_token_is_named_until_there_is_one() -> None:
+    state = told(TokenAwaited("accounts\x1b.eu", "ten are used up", 290.0))
+    assert progress.line(state) == "starting, limited by access token (waiting to ask accounts\\x1b.eu)"
+    assert progress.block(state, width=100) == [progress.line(state)]
+    state.apply(TokenRefreshed())
+    assert progress.line(state) == "starting"
+    state.apply(ServiceUnreachable("accounts.eu", "no connection", 290.0))
+    assert state.limited_by() == "access token (out of reach: accounts.eu)"
+    state.apply(GatePaused(1.0, push_back=False, reason="no connection"))
+    assert state.limited_by() == "server (no connection): paused, then one probe"
+    state.apply(GateReopened())
+    assert state.limited_by() == "", "it was the API's own host"
+
+
+def test_a_quiet_period_says_what_rests_for_how_long_and_what_comes_then() -> None:
+    before = {Outcome.INSERTED: 600, Outcome.IN_DOUBT: 200}
+    state = told(LoadOpened("X", "Leads", "h", "f", None, 1, before))
+    state.look(0.0)
+    for batch in (7, 8):
+        state.apply(BatchInDoubt(batch, 1, 100, "left in doubt", earlier=True))
+        state.apply(QuietPeriodBegan(batch, batch, 100, 30.0, "sent again", alone=batch == 7))
+        state.look(batch - 7.0)
+    assert state.quiet() == "200 records in doubt: quiet period, 30 s more, then sent again"
+    for at in (1.5, 2.0, 2.5, 3.0, 3.5):
+        state.look(at)
+    assert state.limited_by() == "quiet period"
+    assert state.quiet() in progress.line(state)
+    for width in (60, 80):
+        shown = progress.block(state, width=width)
+        assert state.quiet() in " ".join(" ".join(shown).split())
+        assert max(map(len, shown)) <= width
+    state.apply(QuietPeriodEnded(7))
+    state.look(4.0)
+    assert state.quiet() == "100 records in doubt: quiet period, 27 s more, then sent again"
+    state.apply(QuietPeriodEnded(8))
+    state.look(4.5)
+    assert (state.quiet(), "quiet" in progress.line(state)) == ("", False)
+
+
+def test_a_quiet_period_is_told_once_for_all_that_rest() -> None:
+    def said(event: Event) -> list[str]:
+        return [display.told(event, verbose=False), journal.of_event(event, at=0.0, verbose=False)]
+
+    plain, line = said(QuietPeriodBegan(1, 7, 100, 30.0, "asked for"))
+    assert plain == (
+        "records in doubt rest for 30.0 s (--quiet-period), for the CRM may still apply what it got;"
+        " then they are asked for"
+    )
+    assert '"event":"quiet_period_began"' in line
+    assert said(QuietPeriodBegan(2, 8, 100, 30.0, "asked for", alone=False)) == ["", ""]
+    assert said(QuietPeriodEnded(1)) == ["", ""]
+    assert said(QuietPeriodBegan(1, 7, 100, 0.2, "asked for"))[0] == "", "it is over before it is read"
 
 
 def test_the_memory_for_errors_is_bounded() -> None:

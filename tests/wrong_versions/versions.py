@@ -282,15 +282,16 @@ WRONG_VERSIONS = (
     WrongVersion(
         "one question is enough to call a record absent",
         "delivery/doubts.py",
-        "            await self._keep_quiet()\n            absent = await self._find(absent, reason)",
+        '            await self._keep_quiet(absent, then="asked for")\n'
+        "            absent = await self._find(absent, reason)",
         "            pass",
         RUNGS,
     ),
     WrongVersion(
         "a record in doubt is sent again at once",
         "delivery/doubts.py",
-        "            await self._gate.rest(self._settings.quiet_period_s)",
-        "            await self._gate.rest(0.0)",
+        "                await self._gate.rest(self._settings.quiet_period_s)",
+        "                await self._gate.rest(0.0)",
         LOOP,
     ),
     WrongVersion(
