@@ -101,9 +101,11 @@ def summary_of(
     run_s: float | None = None,
     refreshes: int = 0,
     stopped_by: ExitCode | None = None,
+    ignored_fields: Sequence[str] = (),
 ) -> Summary:
     """Where the load stands after a run of `run_s` seconds, or by its log alone.
 
+    `ignored_fields`: those that this run has met; earlier ones are in the summary that its last run left.
     A finished load gives the summary that it left when it finished.
     """
     stored = stored_summary(settings.load_dir)
@@ -127,6 +129,7 @@ def summary_of(
         complete=ledger.sealed,
         ok_duplicates=settings.ok_duplicates,
         stopped_by=stopped_by,
+        ignored_fields=(*(stored.ignored_fields if stored is not None else ()), *ignored_fields),
     )
 
 

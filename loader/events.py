@@ -205,6 +205,13 @@ class ServiceUnreachable(Event, frozen=True, gc=False):
     gives_up_in_s: float
 
 
+class FieldsIgnored(Event, frozen=True, gc=False):
+    """Members of records that the API will ignore were met for the first time in this run."""
+
+    names: Sequence[str]
+    """Of no field of the module, or of one that inserts do not set."""
+
+
 class LoadStopping(Event, frozen=True, gc=False):
     """A signal asked the load to stop: nothing new is sent, answers are awaited."""
 

@@ -34,12 +34,12 @@ from loader.errors import (
     command,
     remedy,
 )
-from loader.events import LoadOpened, Observer, WindowCut
+from loader.events import FieldsIgnored, LoadOpened, Observer, WindowCut
 from loader.outcomes import Outcome
 from loader.pipeline import DRAIN_S, Pipeline
 from loader.preflight import Preflight
 from loader.records import Attempt, Window
-from loader.report.summary import Summary
+from loader.report.summary import IGNORED_MAX, Summary
 from loader.schema.activities import is_recurring
 from loader.schema.check import Checker
 from loader.schema.fields import Module
@@ -102,6 +102,7 @@ class Run:
         )
         self._pipeline = Pipeline(gate=parts.line.gate, intend=self._intend, concurrency=settings.concurrency)
         self._reader = self._make_reader()
+        self._told_ignored = False
 
     async def to_the_end(
         self, remembered: recall.Remembered, *, began: float, only_doubts: bool = False
@@ -136,6 +137,7 @@ class Run:
             run_s=time.monotonic() - began,
             refreshes=self._line.tokens.refreshes,
             stopped_by=self._stops.exit_code if error is None else error.exit_code,
+            ignored_fields=self._ignored_fields(),
         )
         with suppress(LoaderError) if error is not None else nullcontext():
             await anyio.to_thread.run_sync(publish, self._settings, summary, self._observe, error)
@@ -194,18 +196,25 @@ class Run:
         module = self._facts.module if settings.check else Module("", ())
         limit = None if settings.limit is None else max(0, settings.limit - ledger.records)
         line, start = ledger.next_line, ledger.next_offset
-        checker = Checker(module, now=self._server_time, layout_id=settings.layout_id)
-        check = self._kept.watch(_unstamped(checker.problems_of, self._stamp))
+        self._checker = Checker(module, now=self._server_time, layout_id=settings.layout_id)
+        check = self._kept.watch(_unstamped(self._checker.problems_of, self._stamp))
         cutter = BatchCutter(
             check, first_line=line, start=start, number=ledger.next_batch, limit=limit, alone=self._alone
         )
         splitter = LineSplitter(settings.line_bytes_max, first_line=line, start=start)
         return Reader(self._stream, splitter, cutter, batches_per_window=settings.concurrency)
 
+    def _ignored_fields(self) -> tuple[str, ...]:
+        # A field that the built-in schema does not have may be one of the organisation's own.
+        return self._checker.ignored if self._facts.metadata_read else ()
+
     async def _intend(self, window: Window) -> None:
         self._kept.keep_invalid(window)
         if window.batches:
             self._observe(WindowCut(self._reader.read_s, self._reader.check_s))
+        if not self._told_ignored and (names := self._ignored_fields()):
+            self._told_ignored = True
+            self._observe(FieldsIgnored(names[:IGNORED_MAX]))
         await self._recorder.intend(window)
         self._require_few_rejected()
 

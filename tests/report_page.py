@@ -81,4 +81,6 @@ def figures_of(summary: dict[str, Any], *, kinds_shown: int) -> dict[str, str]:
 
 
 def _told(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return str(len(value))
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -7,7 +7,7 @@ times a second, so that neither many events nor none at all change what a person
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Self, TextIO
@@ -19,6 +19,7 @@ from loader.events import (
     CreditsRanOut,
     CreditsReturned,
     Event,
+    FieldsIgnored,
     GatePaused,
     LimitLowered,
     LimitRaised,
@@ -41,6 +42,7 @@ from loader.report.telling import Telling
 LINE_EVERY_S = 10.0
 QUIET_TOLD_S = 1.0
 """A rest that is shorter is over before it is read."""
+IGNORED_WIDTH = 60
 REFUSALS_SHOWN_MAX = 20
 """Of one answer; `loader results DIR --failed` shows them all."""
 
@@ -61,13 +63,15 @@ def told(event: Event, *, verbose: bool) -> str:
             return f"{waited}, it goes on by itself {_when(event.goes_on_in_s)}"
         case QuietPeriodBegan() if event.alone and event.seconds >= QUIET_TOLD_S:
             return (
-                f"records in doubt rest for {text.duration(event.seconds)} (--quiet-period), for the CRM may"
+                f"records in doubt rest for {text.time_left(event.seconds)} (--quiet-period), for the CRM may"
                 f" still apply what it got; then they are {event.then}"
             )
         case CreditsRanOut():
             return f"the day's credits are spent; sending goes on in {text.time_left(event.wait_s)}"
         case CreditsReturned():
             return "there are credits again"
+        case FieldsIgnored():
+            return f"worth a look: {ignored(event.names)}"
         case LoadStopping():
             return f"{event.signal}: nothing new is sent, waiting for answers; once more stops at once"
     return _detail(event) if verbose else ""
@@ -78,6 +82,13 @@ def _when(in_s: float) -> str:
     # A second more: who looks then is not too early.
     at = datetime.now() + timedelta(seconds=in_s + 1)
     return f"in {text.time_left(in_s)}, at {at:%H:%M:%S}"
+
+
+def ignored(names: Sequence[str]) -> str:
+    """Which members of records come to nothing, as far as there is room for their names."""
+    shown = text.joined([text.printable(name) for name in names], width=IGNORED_WIDTH)
+    what = "a member that no insert sets" if len(names) == 1 else f"{len(names)} members that no insert sets"
+    return f"records have {what}, and the API ignores {'it' if len(names) == 1 else 'them'}: {shown}"
 
 
 def _detail(event: Event) -> str:

@@ -28,6 +28,7 @@ from loader.report.verdict import Tone, Verdict
 BYTES_MAX = 400_000
 """No report is larger, whatever the load was like: limits on what is shown see to it."""
 
+IGNORED_SHOWN = 12
 _WORDS = {
     Outcome.INSERTED: ("inserted", "new in the CRM, each once"),
     Outcome.DUPLICATE: ("duplicate", "not inserted: the CRM had a record with the same unique value already"),
@@ -214,6 +215,12 @@ def _input(page: Page) -> Iterator[str]:
     summary, chronicle = page.summary, page.chronicle
     yield fact("input", f"<span {figure('input', summary.input)}>{foreign(summary.input)}</span>")
     yield fact("module", f"<span {figure('module', summary.module)}>{foreign(summary.module)}</span>")
+    ignored = ", ".join(summary.ignored_fields[:IGNORED_SHOWN])
+    yield fact(
+        "members that the API ignores",
+        f"<span {figure('ignored_fields', len(summary.ignored_fields))}>"
+        f"{foreign(ignored) or 'none known'}</span>",
+    )
     if chronicle.head is not None:
         yield fact("CRM", foreign(chronicle.head.api_url))
         if chronicle.head.organisation:

@@ -17,6 +17,7 @@ from loader.events import (
     BatchInDoubt,
     BatchRefused,
     Event,
+    FieldsIgnored,
     LoadOpened,
     LoadStopping,
     QuietPeriodBegan,
@@ -29,7 +30,7 @@ from loader.report.progress import Progress
 from loader.report.summary import Summary
 
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
-_ALWAYS = (LoadOpened, LoadStopping, Warned, ServiceUnreachable, TokenAwaited)
+_ALWAYS = (LoadOpened, LoadStopping, FieldsIgnored, Warned, ServiceUnreachable, TokenAwaited)
 _WARNINGS = (Warned, ServiceUnreachable, BatchInDoubt, RecordsHeld)
 
 

@@ -32,6 +32,7 @@ from loader.throttle.concurrency import START
 
 OVER_S = 2.0
 """What limits a load is said once it did so for this long."""
+QUIET_PERIOD = "quiet period"
 MOSTLY = 0.75
 """Of the looks: a place that is free for a moment, between one call and the next, makes no other limit."""
 
@@ -147,7 +148,7 @@ def limited_by(pacing: Pacing, looks: Sequence[Look], *, rate: float | None, rea
     begun = all(look.opened for look in lasting)
     supply = _supply(lasting, span_s) if begun and not read_whole else ""
     resting = pacing.quiet and _mostly([look.resting and not look.in_flight for look in lasting])
-    return "quiet period" if resting and supply in ("", "input") else supply
+    return QUIET_PERIOD if resting and supply in ("", "input") else supply
 
 
 def why_paused(pause: GatePaused) -> str:

@@ -26,7 +26,7 @@ from loader.events import (
 )
 from loader.outcomes import ErrorCount, Outcome
 from loader.report import text
-from loader.report.limiting import Look, Pacing, limited_by
+from loader.report.limiting import QUIET_PERIOD, Look, Pacing, limited_by
 from loader.report.summary import described
 from loader.report.wrapping import wrapped
 
@@ -278,8 +278,9 @@ def line(progress: Progress) -> str:
     facts = [f"{text.count(progress.settled)} of {_total(progress)} records" if total else _settled(progress)]
     facts += [text.rate(progress.per_second), *_counts(progress)]
     facts += [f"ETA {text.time_left(progress.seconds_left)}"] if progress.seconds_left is not None else []
-    facts += [f"limited by {progress.limited_by()}"] if progress.limited_by() else []
-    facts += [progress.quiet()] if progress.quiet() else []
+    limit, quiet = progress.limited_by(), progress.quiet()
+    facts += [f"limited by {limit}"] if limit and limit != QUIET_PERIOD else []
+    facts += [quiet] if quiet else []
     name = f"{text.name_of(opened.input_name)}: "
     percent = f"{_percent(progress)} %, " if total else ""
     return name + percent + ", ".join(facts)

@@ -5,7 +5,7 @@ Pure. Every figure is handed in; nothing here reads the log, a file or a clock.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -18,6 +18,8 @@ from loader.report.wrapping import wrapped
 
 _LABEL_WIDTH = 10
 _KIND_LINES_MAX = 4
+IGNORED_MAX = 50
+"""Names of ignored fields that a summary holds."""
 _BESIDE = " " * (_LABEL_WIDTH + 3)
 """Under what stands beside a label."""
 
@@ -79,6 +81,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     blank_lines: int = 0
     absent: int = 0
     """Records in doubt that were asked for twice, were not there, and were sent again."""
+    ignored_fields: tuple[str, ...] = ()
+    """The first few members that the API ignores: of no field, or of one that inserts do not set."""
 
 
 def summarise(
@@ -92,6 +96,7 @@ def summarise(
     complete: bool,
     ok_duplicates: bool = False,
     stopped_by: ExitCode | None = None,
+    ignored_fields: Iterable[str] = (),
 ) -> Summary:
     """A Summary of what the log adds up to.
 
@@ -119,6 +124,7 @@ def summarise(
         lines=outcomes.records + tally.blank if lines is None else lines,
         blank_lines=tally.blank,
         absent=tally.absent,
+        ignored_fields=tuple(dict.fromkeys(ignored_fields))[:IGNORED_MAX],
     )
 
 
@@ -176,6 +182,7 @@ def render(
         *_account(summary, width),
         *_effort(summary, width),
         *_absent(summary, width),
+        *_ignored(summary, width),
         *(_files(summary, load_dir, retry or load_dir, retried, width) if load_dir else ()),
         *([f"  report     {text.printable(report)}"] if report else ()),
     ]
@@ -271,6 +278,22 @@ def _absent(summary: Summary, width: int) -> list[str]:
         " CRM's having applied nothing later than that",
         width=width,
     )
+
+
+def _ignored(summary: Summary, width: int) -> list[str]:
+    """What was sent and is not in the CRM, though its record is."""
+    if not summary.ignored_fields:
+        return []
+    begin = f"  {'ignored':<{_LABEL_WIDTH}} "
+    names = [text.printable(name) for name in summary.ignored_fields]
+    why = (
+        f"; why: {command('check', summary.input)} --module {summary.module}" if summary.input != "-" else ""
+    )
+    words = text.printable(f"the API ignores these members{why}")
+    return [
+        begin + text.joined(names, width=width - len(begin)),
+        *wrapped(words, width=width, first=_BESIDE, rest=_BESIDE),
+    ]
 
 
 def _files(summary: Summary, load_dir: str, retry: str, retried: Retried | None, width: int) -> list[str]:

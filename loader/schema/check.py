@@ -93,6 +93,21 @@ class Checker:
         self._keys = {field.api_name: None for field in self._mandatory}
         self._compile()
 
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Keys of good lines so far that the API ignores: of no field, or of one that inserts do not set.
+
+        In the order in which they were met. It costs no line anything, for the fast path is compiled for the
+        keys in use; keys that it is not compiled for (`KEYS_MAX`) are not among them.
+        """
+        if not self.module.fields:
+            return ()
+        return tuple(
+            key
+            for key in self._keys
+            if not key.startswith("$") and not ((rule := self._rules.get(key)) and rule.field.creatable)
+        )
+
     def problems(self, raw: bytes) -> tuple[Problem, ...]:
         """All that is wrong with this line; nothing, if it can be sent."""
         return self.problems_of((raw,))[0]

@@ -176,6 +176,26 @@ def test_status_touches_nothing(desk: Desk) -> None:
     assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in load_dir.iterdir()} == before
 
 
+def test_members_that_the_api_ignores_are_told_and_stop_nothing(desk: Desk) -> None:
+    odd = GOOD[1].replace(b"{", b'{"Zodiac":"x",', 1)
+    name = desk.write("odd.ndjson", [GOOD[0], odd])
+    ran = desk.run("load", name, "--module", "Leads", "--json")
+    assert (ran.code, json.loads(ran.out)["ignored_fields"]) == (0, ["Zodiac"])
+    said = " ".join(ran.err.split())
+    assert (
+        said.count("worth a look: records have a member that no insert sets, and the API ignores it: Zodiac")
+        == 1
+    )
+    assert "ignored Zodiac the API ignores these members; why: loader check odd.ndjson --module Leads" in said
+    with (desk.directory / name).open("ab") as stream:
+        stream.write(GOOD[2].replace(b"{", b'{"Colour":"red",', 1))
+    more = desk.run("load", name, "--module", "Leads", "--append", "--json", "-q")
+    assert (more.code, more.err) == (0, "")
+    assert json.loads(more.out)["ignored_fields"] == ["Zodiac", "Colour"], "what the run before met is kept"
+    unchecked = desk.run("load", desk.write("u.ndjson", [odd]), "--module", "Leads", "--no-check", "--json")
+    assert (unchecked.code, json.loads(unchecked.out)["ignored_fields"]) == (0, [])
+
+
 def test_quiet_says_nothing(desk: Desk) -> None:
     assert desk.run("load", desk.write("q.ndjson", GOOD[:2]), "--module", "Leads", "-q") == (0, b"", "")
 

@@ -263,7 +263,8 @@ def test_a_quiet_period_says_what_rests_for_how_long_and_what_comes_then() -> No
     for at in (1.5, 2.0, 2.5, 3.0, 3.5):
         state.look(at)
     assert state.limited_by() == "quiet period"
-    assert state.quiet() in progress.line(state)
+    assert progress.line(state).endswith(state.quiet())
+    assert "limited by" not in progress.line(state), "it is said once"
     for width in (60, 80):
         shown = progress.block(state, width=width)
         assert state.quiet() in " ".join(" ".join(shown).split())
@@ -282,7 +283,7 @@ def test_a_quiet_period_is_told_once_for_all_that_rest() -> None:
 
     plain, line = said(QuietPeriodBegan(1, 7, 100, 30.0, "asked for"))
     assert plain == (
-        "records in doubt rest for 30.0 s (--quiet-period), for the CRM may still apply what it got;"
+        "records in doubt rest for 30 s (--quiet-period), for the CRM may still apply what it got;"
         " then they are asked for"
     )
     assert '"event":"quiet_period_began"' in line

@@ -75,6 +75,19 @@ def test_the_closing_screen_of_a_migration_on_80_columns() -> None:
     ]
 
 
+def test_the_closing_screen_names_a_few_of_the_members_that_the_api_ignores() -> None:
+    names = [f"Custom_Field_{number}" for number in range(70)]
+    summary = summary_of(tally(inserted=10, errors=()), ignored_fields=["\x1b[2J", "\x1b[2J", *names])
+    assert len(summary.ignored_fields) == report.IGNORED_MAX
+    lines = report.render(summary, load_dir="d", width=60)
+    assert lines[-3] == f"  ignored    \\x1b[2J · Custom_Field_0 · {report.IGNORED_MAX - 2} more"
+    assert lines[-2:] == [
+        "             the API ignores these members; why:",
+        "             loader check leads.ndjson --module Leads",
+    ]
+    assert max(map(len, lines)) <= 60
+
+
 def test_the_closing_screen_names_the_report_last() -> None:
     lines = report.render(summary_of(MIGRATION), load_dir="d", report="d/report.html\x1b[2J")
     assert lines[-1] == "  report     d/report.html\\x1b[2J"

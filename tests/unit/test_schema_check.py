@@ -60,6 +60,19 @@ def lead(**members: object) -> dict[str, object]:
     return {"Last_Name": "Daly", **members}
 
 
+def test_the_keys_that_the_api_ignores_are_known_without_a_look_at_a_line() -> None:
+    checker = Checker(LEADS)
+    assert not checker.ignored
+    lines = (lead(Zodiac="x", Email=None), lead(**{"$approved": True, "Zodiac": 1}), lead(Created_Time="x"))
+    for line in lines:
+        assert checker.problems(msgspec.json.encode(line)) == ()
+    assert checker.problems(b'{"Company":"no name","Colour":"red"}')
+    assert checker.ignored == ("Zodiac", "Created_Time"), "a line that is refused is never sent"
+    nothing_known = Checker(Module("Leads", ()))
+    assert not nothing_known.problems(b'{"Zodiac":1}')
+    assert not nothing_known.ignored
+
+
 def test_a_full_lead_has_no_problem() -> None:
     assert check(LEADS, EVERYTHING) == []
 
