@@ -42,8 +42,10 @@ def _charts(chronicle: Chronicle) -> Iterator[str]:
         for number, one in enumerate(chronicle.slices)
         if (words := _trouble(one)) and (number + 0.5) * chronicle.slice_s <= seconds
     ]
+    # What happened in a moment at the end is no pace; but a load that was no more than that is all there is.
+    least_s = chronicle.slice_s / 2 if len(chronicle.slices) > 1 else 0.0
     parts_s = [
-        min(max(seconds - number * chronicle.slice_s, chronicle.slice_s / 2), chronicle.slice_s)
+        min(max(seconds - number * chronicle.slice_s, least_s), chronicle.slice_s)
         for number in range(len(chronicle.slices))
     ]
     last = seconds / chronicle.slice_s - (len(chronicle.slices) - 1)
@@ -53,7 +55,8 @@ def _charts(chronicle: Chronicle) -> Iterator[str]:
     ):
         steps = [value / part_s for value, part_s in zip(values, parts_s, strict=True)]
         mean = sum(values) / seconds
-        words = f"{_short(mean)} {unit} in the mean, {_short(max(steps))} at most"
+        # A last slice that is spread out may leave all of them below the mean; at some moment it was reached.
+        words = f"{_short(mean)} {unit} in the mean, {_short(max(*steps, mean))} at most"
         drawn = Chart(
             name=name,
             title=f"{title}: {words}",

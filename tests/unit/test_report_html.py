@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from msgspec.structs import replace
@@ -20,14 +21,16 @@ from loader.checkpoint.entries import (
     Seal,
     Sent,
     WindowEntry,
+    outcomes_of,
 )
 from loader.errors import ExitCode
-from loader.outcomes import ErrorCount
+from loader.outcomes import ErrorCount, Settlement
 from loader.report import chart
 from loader.report.chronicle import Chronicle
 from loader.report.html import BYTES_MAX, Link, Page, render
 from loader.report.markup import plain_time
 from loader.report.refusals import KINDS_SHOWN
+from loader.report.retried import Retried
 from loader.report.summary import Outcomes as Counts
 from loader.report.summary import Summary, to_json
 from loader.report.verdict import Tone, verdict
@@ -109,6 +112,7 @@ FULL = summary(
     exit_code=4,
     blank_lines=0,
     absent=3,
+    ignored_fields=("Zodiac", "Colour"),
 )
 
 
@@ -140,6 +144,7 @@ def test_nothing_that_a_record_or_a_server_says_gets_out_of_its_place() -> None:
         outcomes=Counts(rejected=1, duplicate=1, invalid=1),
         errors=(ErrorCount("0" + HOSTILE, HOSTILE, 1), ErrorCount("NOT_JSON" + HOSTILE, HOSTILE, 1)),
         exit_code=3,
+        ignored_fields=(HOSTILE,),
     )
     shown = page(
         given,
@@ -281,6 +286,64 @@ def test_the_verdict_says_what_is_certain_and_what_to_do(given: Summary, tone: T
     shown = ReadPage(page(given))
     assert sentence in shown.text
     assert tone.value in shown.text
+
+
+REFUSED = summary(outcomes=Counts(inserted=9, rejected=1), exit_code=3)
+LATER = Retried("d/retry-1", again="d")
+RETRIED = {
+    "all in": (
+        replace(LATER, finished=True, in_the_crm=1),
+        Tone.GOOD,
+        "1 record is in the CRM now, none is left to retry; there is nothing left to do.",
+        "",
+    ),
+    "refused again": (
+        replace(LATER, finished=True, refused=1),
+        Tone.LOOK,
+        "0 records are in the CRM now, 1 refused again; fix d/retry-1/rejected.ndjson, then:",
+        "loader retry d",
+    ),
+    "stopped": (
+        replace(LATER, pending=1, in_doubt=1),
+        Tone.LOOK,
+        "0 records are in the CRM now, 1 record in doubt; to go on with it:",
+        "loader retry d",
+    ),
+    "in doubt": (
+        replace(LATER, in_doubt=1),
+        Tone.LOOK,
+        "0 records are in the CRM now, 1 record in doubt; to settle them:",
+        "loader resolve d/retry-1",
+    ),
+}
+
+
+@pytest.mark.parametrize(("later", "tone", "sentence", "typed"), RETRIED.values(), ids=RETRIED)
+def test_the_verdict_on_a_load_that_was_retried_is_about_what_is_left(
+    later: Retried, tone: Tone, sentence: str, typed: str
+) -> None:
+    found = verdict(REFUSED, load_dir="d", to_go_on="", retried=later)
+    said = f"9 of 10 records are in Leads by this load, 1 was refused and retried in d/retry-1: {sentence}"
+    assert (found.tone, f"{found.certain} {found.next}", found.command) == (tone, said, typed)
+
+
+def test_no_mean_is_above_its_maximum_however_short_a_load_was() -> None:
+    for took_s in (0.004, 0.05, 0.1251, 0.3, 1.0):
+        chronicle = Chronicle()
+        batch = BatchEntry(1, 1, 100, 0, 30, 1, ((1, 101),), (), ())
+        for entry in (
+            Head(1, "X", T, "Leads", "https://crm.example", "", "", None, None, True, {}, INPUT),
+            Open("boot", "host", 1, T, INPUT),
+            WindowEntry((batch,)),
+            Sent(1, 1, ((1, 101),), T + took_s / 2),
+            outcomes_of(1, 1, Settlement(range(1, 101), [str(one) for one in range(1, 101)]), at=T + took_s),
+        ):
+            chronicle.apply(entry)
+        text = ReadPage(page(summary(outcomes=Counts(inserted=100)), chronicle)).text
+        found = re.findall(r"([\d,.]+) (?:rec/s|calls) in the mean, ([\d,.]+) at most", text)
+        assert len(found) >= 2, text
+        for mean, most in found:
+            assert float(mean.replace(",", "")) <= float(most.replace(",", "")), (took_s, mean, most)
 
 
 @pytest.mark.parametrize("code", [one for one in ExitCode if one not in (ExitCode.OK, ExitCode.LOCKED)])
