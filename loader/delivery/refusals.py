@@ -11,7 +11,7 @@ from loader.delivery.policy import Stop, Verdict
 from loader.errors import CredentialsError, LoaderError, UsageError
 from loader.outcomes import Outcome, RecordOutcome, Settlement
 from loader.records import Attempt
-from loader.wire.codes import facts
+from loader.wire.codes import MEND, facts
 
 SINGLES_MAX = 4
 """So many records, each by itself and not all of one batch, meet a refusal that concerns the load."""
@@ -70,6 +70,12 @@ class RefusalWatch:
 def stop_error(stop: Stop, reason: str, code: str) -> LoaderError:
     """Why the load stops, for a person."""
     advice = facts(code).advice if code else ""
+    if advice.endswith(MEND):
+        # No record is rejected for it and the load is not finished: there is nothing to retry yet.
+        advice = advice.removesuffix(MEND) + (
+            "Records of several batches met it: put right in the CRM what the API names, then run the same"
+            " command again; or mend the input and, while nothing of it is inserted, start over with --new."
+        )
     if stop is Stop.CREDENTIALS:
         return CredentialsError(
             "the API refuses these credentials",

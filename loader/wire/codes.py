@@ -191,7 +191,8 @@ def _row(code: str, record: ForRecord, call: ForCall, advice: str) -> CodeFacts:
     return CodeFacts(code, record, call, advice, _SEEN.get(code, Seen()))
 
 
-_MEND = "Mend the record in rejected.ndjson, then: loader retry DIR"
+MEND: Final = "Mend the record in rejected.ndjson, then: loader retry DIR"
+"""How the advice ends where a record is to be mended: of use once it is rejected, and the load finished."""
 _SCOPES = "ZohoCRM.modules.ALL, or ZohoCRM.modules.MODULE.CREATE with ZohoCRM.modules.MODULE.READ"
 
 # Codes of the insert-records page, unless a comment names another source. Where its resolutions contradict
@@ -203,13 +204,13 @@ _ROWS: Final = (
         "INVALID_DATA",
         ForRecord.REJECTED,
         ForCall.HALVE,
-        f"The field holds a value of the wrong type or length, or one that it does not allow. {_MEND}",
+        f"The field holds a value of the wrong type or length, or one that it does not allow. {MEND}",
     ),
     _row(
         "MANDATORY_NOT_FOUND",
         ForRecord.REJECTED,
         ForCall.HALVE,
-        f"The record lacks a field that the module requires. {_MEND}",
+        f"The record lacks a field that the module requires. {MEND}",
     ),
     _row(
         "DUPLICATE_DATA",
@@ -221,13 +222,13 @@ _ROWS: Final = (
         "MULTIPLE_OR_MULTI_ERRORS",
         ForRecord.REJECTED,
         ForCall.HALVE,
-        f"Several fields are at fault; the message of each says why. {_MEND}",
+        f"Several fields are at fault; the message of each says why. {MEND}",
     ),
     _row(
         "LIMIT_EXCEEDED",
         ForRecord.REJECTED,
         ForCall.HALVE,
-        f"A list in the record is longer than the API allows (an event has 50 participants). {_MEND}",
+        f"A list in the record is longer than the API allows (an event has 50 participants). {MEND}",
     ),
     _row(
         "RECORD_LOCKED",
@@ -239,13 +240,13 @@ _ROWS: Final = (
         "DEPENDENT_FIELD_MISSING",
         ForRecord.REJECTED,
         ForCall.HALVE,
-        f"A field that another field of the record depends on is missing. {_MEND}",
+        f"A field that another field of the record depends on is missing. {MEND}",
     ),
     _row(
         "DEPENDENT_MISMATCH",
         ForRecord.REJECTED,
         ForCall.HALVE,
-        f"Two fields of the record contradict each other. {_MEND}",
+        f"Two fields of the record contradict each other. {MEND}",
     ),
     _row(
         "DEPENDENT_SERVICE_ERROR",
@@ -254,14 +255,14 @@ _ROWS: Final = (
         "A service that is joined to the CRM failed. Ask its administrator, then: loader resolve DIR",
     ),
     # The next three: the vendor's published examples of createRecords.
-    _row("EXPECTED_FIELD_MISSING", ForRecord.REJECTED, ForCall.HALVE, f"A field is missing. {_MEND}"),
+    _row("EXPECTED_FIELD_MISSING", ForRecord.REJECTED, ForCall.HALVE, f"A field is missing. {MEND}"),
     _row(
         "PATTERN_NOT_MATCHED",
         ForRecord.REJECTED,
         ForCall.HALVE,
-        f"The value does not have the form that the field demands. {_MEND}",
+        f"The value does not have the form that the field demands. {MEND}",
     ),
-    _row("NOT_ALLOWED", ForRecord.REJECTED, ForCall.HALVE, f"The field may not be set like this. {_MEND}"),
+    _row("NOT_ALLOWED", ForRecord.REJECTED, ForCall.HALVE, f"The field may not be set like this. {MEND}"),
     _row(
         "INVALID_MODULE",
         ForRecord.REJECTED,
@@ -347,7 +348,7 @@ _ROWS: Final = (
         "NOT_APPROVED",
         ForRecord.REJECTED,
         ForCall.HALVE,
-        f"A record that this one refers to still waits for its approval. {_MEND}",
+        f"A record that this one refers to still waits for its approval. {MEND}",
     ),
     _row(
         "ALREADY_MODIFIED",

@@ -10,8 +10,10 @@ import msgspec
 import pytest
 
 from loader.delivery.policy import FAULTS, Remedy, Stop, Verdict, judge
+from loader.delivery.refusals import stop_error
 from loader.outcomes import Cause, Outcome
 from loader.records import Attempt
+from loader.wire.codes import CODES, MEND
 from loader.wire.messages import Fault, HttpReply, NoReply, Reply
 
 LINES = (11, 12, 13)
@@ -498,3 +500,12 @@ def test_too_many_records_in_a_call_of_one_is_no_word_about_that_record() -> Non
     assert [one.outcome for one in for_the_record.settlement.others] == [Outcome.REJECTED]
     unsaid = judge(attempt, answers(error("LIMIT_EXCEEDED"), status=400))
     assert [one.outcome for one in unsaid.settlement.others] == [Outcome.REJECTED]
+
+
+@pytest.mark.parametrize("code", [one for one, found in CODES.items() if found.advice.endswith(MEND)])
+def test_a_load_that_a_code_stops_is_told_to_retry_no_records_that_are_not_rejected(code: str) -> None:
+    error = stop_error(Stop.CONFIGURATION, f"HTTP 400 {code}", code)
+    assert error.hint.startswith(CODES[code].advice.removesuffix(MEND))
+    assert "DIR" not in error.hint
+    assert "loader retry" not in error.hint
+    assert "run the same command again" in error.hint
