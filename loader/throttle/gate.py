@@ -12,9 +12,7 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
 from enum import Enum
-from typing import Protocol
 
 import anyio
 import msgspec
@@ -34,6 +32,7 @@ from loader.events import (
     PlacesShared,
     ServiceUnreachable,
 )
+from loader.throttle.allowances import AllPlaces, Budget, NoBudget, Places, out_of_credits
 from loader.throttle.concurrency import START, Flight, Limit, PushBack
 
 PAUSE_FIRST_S = 0.5
@@ -50,65 +49,6 @@ CREDITS_LOOK_S = 60.0
 
 class GateClosedError(Exception):
     """The load is stopping: no call may begin. Never shown to a person."""
-
-
-class Budget(Protocol):
-    """The organisation's credits, as all its loads on this machine spend them."""
-
-    def take(self, credits: int) -> float:
-        """0.0: they are spent now. Else nothing was spent, and the seconds until so many are free."""
-        ...
-
-    def give_back(self, credits: int) -> None:
-        """A call that the server did not charge: a 429, or it never reached the server."""
-        ...
-
-    def spent_out(self) -> bool:
-        """By the ledger, the day's credits are (nearly) gone."""
-        ...
-
-    def correct(self, remaining: int) -> None:
-        """The server says how many remain: X-API-CREDITS-REMAINING, or 0 where a lone call got a 429 while
-        `spent_out`: then `take` says how long to wait."""
-        ...
-
-    def counted(self) -> CreditsCounted | None:
-        """How many are left now; None: not known."""
-        ...
-
-
-class Places(Protocol):
-    """Places in flight, shared by the loads of one organisation on this machine."""
-
-    def share(self, ceiling: int, *, wants: bool) -> int:
-        """How many of `ceiling` this load may use now, at least 1; `wants`: it would use more of them."""
-        ...
-
-
-class NoBudget:
-    """Nobody counts credits."""
-
-    def take(self, credits: int) -> float:  # noqa: ARG002 - the protocol's
-        return 0.0
-
-    def give_back(self, credits: int) -> None:
-        pass
-
-    def spent_out(self) -> bool:
-        return False
-
-    def correct(self, remaining: int) -> None:
-        pass
-
-    def counted(self) -> CreditsCounted | None:
-        return None
-
-
-class AllPlaces:
-    """No other load is known of."""
-
-    def share(self, ceiling: int, *, wants: bool) -> int:  # noqa: ARG002 - the protocol's
-        return ceiling
 
 
 class GateSettings(msgspec.Struct, frozen=True):
@@ -469,6 +409,10 @@ class Gate:
         if asked_s is not None:
             # Kept to the letter, until the probe shows that it was too short.
             pause_s = max(asked_s, pause_s) if self._pauses else asked_s
+        elif self._failing_since is not None:
+            # The last try comes as patience ends, not a long pause behind it.
+            left_s = self._settings.patience_s - (self._clock() - self._failing_since)
+            pause_s = min(pause_s, max(left_s, 0.0) + PAUSE_LEAST_S)
         self._pauses += 1
         self._failures = 0
         self._epoch += 1
@@ -476,16 +420,3 @@ class Gate:
         self._paused_until = self._clock() + pause_s
         self._observe(GatePaused(pause_s, push_back, self._last_reason))
         self._wake()
-
-
-def out_of_credits(credits: int, wait_s: float, *, now: float) -> NotNowError:
-    """What a load says that stops for want of credits; `now` is in Unix seconds."""
-    # The next whole minute: who comes back then is not too early.
-    back = datetime.fromtimestamp(now + wait_s + 60).astimezone()
-    hours, minutes = divmod(-(-wait_s // 60), 60)
-    return NotNowError(
-        "the credits of the day are spent",
-        why=f"the next call costs {credits}, and so many are free again in {hours:.0f} h {minutes:.0f} m",
-        hint=f"Nothing is lost. Run the same command again at {back:%H:%M on %Y-%m-%d} local time, or let it"
-        f" wait by itself: --wait {hours + 1:.0f}h",
-    )
