@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from loader import recall
-from loader.aftermath import lookup_of, summary_of
+from loader.aftermath import lookup_of, stored_summary, summary_of
 from loader.checkpoint.ledger import Ledger
 from loader.checkpoint.results import outcomes_in_order
 from loader.directory import fold_quietly, log_path, recorded_settings
@@ -30,6 +30,8 @@ class Standing(msgspec.Struct, frozen=True):
     """The process that works on it; None: none does."""
     since: float
     """When a process last took it up, in Unix seconds."""
+    exit_code: int | None
+    """Of the last run; None: it runs still, or was killed and had none."""
 
 
 def standing_of(load_dir: Path) -> Standing:
@@ -44,7 +46,13 @@ def standing_of(load_dir: Path) -> Standing:
     if holder is None:
         ledger.stop(survived=survived(ledger))
     opened = ledger.last_open
-    return Standing(settings, summary_of(ledger, settings), holder, opened.at if opened else 0.0)
+    summary = summary_of(ledger, settings)
+    exit_code: int | None = summary.exit_code
+    if not summary.complete:
+        stored = stored_summary(load_dir)
+        of_this_run = stored is not None and holder is None and stored.resumes == summary.resumes
+        exit_code = stored.exit_code if stored is not None and of_this_run else None
+    return Standing(settings, summary, holder, opened.at if opened else 0.0, exit_code)
 
 
 def results_of(

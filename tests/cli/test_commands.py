@@ -249,14 +249,16 @@ def test_a_running_load_is_seen_and_stops_kindly(desk: Desk) -> None:
     ) as process:
         assert process.stderr
         assert process.stderr.readline().startswith(b"load ")  # the log is open from here on
-        running = desk.run("status", f"{name}.load")
+        running = desk.run("status", f"{name}.load", "--json")
         second = desk.run("load", name, "--module", "Leads")
         process.send_signal(signal.SIGTERM)
         said = process.stderr.read().decode()
         assert process.wait(20) == 143, said
     assert f"is running: process {process.pid}" in running.err
+    assert json.loads(running.out)["exit_code"] is None
     assert second.code == 11
     assert "exit 143" in said
     assert "SIGTERM" in said
-    stopped = desk.run("status", f"{name}.load")
+    stopped = desk.run("status", f"{name}.load", "--json")
+    assert json.loads(stopped.out)["exit_code"] == 143
     assert f"has stopped. To go on: loader resume {name}.load" in stopped.err

@@ -26,9 +26,10 @@ def status(load_dir: Path | None, *, as_json: bool, report_to: Path | None) -> i
 
     Without DIR: the one load directory in the present directory. Exits 0 whatever the load came to.
     """
+    import msgspec  # noqa: PLC0415 - not for --help
+
     from loader.directory import is_there  # noqa: PLC0415 - not for --help
     from loader.report.export import IN_DOUBT, REJECTED  # noqa: PLC0415 - as above
-    from loader.report.summary import to_json  # noqa: PLC0415 - as above
     from loader.report.wrapping import wrapped  # noqa: PLC0415 - as above
     from loader.reporting import require_writable, write_report  # noqa: PLC0415 - as above
     from loader.standing import standing_of  # noqa: PLC0415 - as above
@@ -50,7 +51,7 @@ def status(load_dir: Path | None, *, as_json: bool, report_to: Path | None) -> i
         lines[:1] = wrapped(f"load {summary.load_id} {stands}", width=width(), first="", rest="  ")
     show(lines)
     if as_json:
-        give(to_json(summary))
+        give(msgspec.json.encode({**msgspec.to_builtins(summary), "exit_code": standing.exit_code}))
     return 0
 
 
