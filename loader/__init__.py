@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from loader.library import Loader, Report, load, status
     from loader.outcomes import Outcome
     from loader.settings import Credentials, Target, Threshold
+    from loader.signals import StoppedError
+    from loader.source.feed import FeedError
     from loader.wire.options import InsertOptions
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "CredentialsError",
     "DiskError",
     "ExitCode",
+    "FeedError",
     "InputChangedError",
     "InsertOptions",
     "Loader",
@@ -40,6 +43,7 @@ __all__ = [
     "NotNowError",
     "Outcome",
     "Report",
+    "StoppedError",
     "Target",
     "Threshold",
     "TokenMemory",
@@ -54,6 +58,8 @@ _PLACES = {
     "loader.library": ("Loader", "Report", "load", "status"),
     "loader.outcomes": ("Outcome",),
     "loader.settings": ("Credentials", "Target", "Threshold"),
+    "loader.signals": ("StoppedError",),
+    "loader.source.feed": ("FeedError",),
     "loader.wire.options": ("InsertOptions",),
 }
 

@@ -64,6 +64,12 @@ class Growth:
         if not (more if self._at_the_end else await self._longer(stream)):
             return
         last = self._ledger.next_line - 1
+        if self._identity.kind == "records":
+            raise InputChangedError(
+                "there are more records than this load had",
+                why=f"it has come to its end with record {last:,}; those before are unchanged",
+                hint="Nothing was sent. To go on with those behind: load them once more with append=True.",
+            )
         same = f"\nWhat was read of it before, lines 1 to {last:,}, is unchanged" if last else ""
         raise InputChangedError(
             "the input grew since this load began",

@@ -39,13 +39,15 @@ async def load(
     observe: Observer,
     fresh: bool = False,
     only_doubts: bool = False,
+    unread: bool = False,
     feed: Feed | None = None,
     watch: Callable[[StopSignals], Coroutine[None, None, None]] = StopSignals.watch,
     token_memory: TokenMemory | None = None,
 ) -> Finished:
     """Begin a load, or go on with it where its log says; `fresh` sets aside what is in its directory.
 
-    `only_doubts` settles what is in doubt and sends nothing else. `credentials` is called only where there
+    `only_doubts` settles what is in doubt and sends nothing else. `unread`: where the load is finished, its
+    stdin is not read, for nobody has said that something is piped. `credentials` is called only where there
     is something to send. `feed` has the records, in place of stdin. `watch` is run beside the load and asks
     it to stop when there is a reason. `token_memory`: where loads of this process share access tokens.
 
@@ -68,6 +70,7 @@ async def load(
                     stops,
                     fresh=fresh,
                     only_doubts=only_doubts,
+                    unread=unread and settings.from_stdin,
                     feed=feed,
                     token_memory=token_memory,
                 )
@@ -90,11 +93,12 @@ async def _load(
     *,
     fresh: bool,
     only_doubts: bool,
+    unread: bool,
     feed: Feed | None,
     token_memory: TokenMemory | None,
 ) -> Finished:
     began = time.monotonic()
-    identity = recall.identity_of(settings)
+    identity = recall.identity_of(settings, fed=feed is not None)
     if fresh:
         directory.set_aside(settings.load_dir)
     async with AsyncExitStack() as stack:
@@ -103,6 +107,8 @@ async def _load(
             stack.callback(log.close)
             directory.require_same_target(_head(log), settings)
             settings = _taken_over(_head(log), settings, observe)
+            if unread and log.ledger.sealed and not settings.append:
+                return await _nothing_left(log, settings, observe)
         elif only_doubts:
             raise directory.no_load(settings.load_dir)
         stream = await stack.enter_async_context(await _open_input(settings, feed))

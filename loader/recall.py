@@ -29,18 +29,20 @@ Remembered = Mapping[int, bytes]
 """Batch number -> the raw bytes of its span, read again and compared."""
 
 
-def identity_of(settings: LoadSettings) -> InputIdentity:
-    """The input as it is now.
+def identity_of(settings: LoadSettings, *, fed: bool = False) -> InputIdentity:
+    """The input as it is now. `fed`: a program hands over its records.
 
     Raises:
         UsageError: there is none.
     """
+    if fed:
+        return InputIdentity.of_records()
     return InputIdentity.of_stdin() if settings.from_stdin else InputIdentity.of_path(settings.input)
 
 
 def recorded(identity: InputIdentity) -> RecordedInput:
     """An identity as the checkpoint log keeps it."""
-    kind = "stdin" if identity.kind == "stdin" else "file"
+    kind = "file" if identity.kind == "path" else "stdin"
     return RecordedInput(
         kind=kind,
         name=identity.name,
@@ -87,7 +89,7 @@ async def look(
     untouched = bool(identity.inode) and recorded(identity) == before
     wanted = {batch.span.start: batch.number for batch in ledger.open_batches() if _may_send(batch, settings)}
     recalls = _recalls(ledger, settings, wanted, whole=not (untouched and stream.seekable))
-    comparison = Comparison(stream, anew=how_to_start_over(settings))
+    comparison = Comparison(stream, anew=how_to_start_over(settings), fed=identity.kind == "records")
     remembered: dict[int, bytes] = {}
     async for span, raw in comparison.wanted(recalls):
         remembered[wanted[span.start]] = raw
@@ -180,8 +182,10 @@ def _require_same_kind(
     if before is None or before.kind != ("stdin" if settings.from_stdin else "file"):
         raise InputChangedError(
             "the input is not the one that this load began with",
-            why=f"it began with {before.name if before else 'nothing'}; this is {identity.name}",
-            hint="Nothing was sent. Give this input a load directory of its own with --load-dir.",
+            why=f"it began with {before.name if before else 'nothing'}; this is {identity.told}",
+            hint="Nothing was sent. Give these records a load_dir of their own."
+            if identity.kind == "records"
+            else "Nothing was sent. Give this input a load directory of its own with --load-dir.",
         )
     return before
 

@@ -17,6 +17,7 @@ from loader.checkpoint.ledger import Ledger
 from loader.directory import fold_quietly, log_path, readable, recorded_settings
 from loader.errors import ExitCode, InputChangedError, UsageError, command
 from loader.report.export import REJECTED
+from loader.report.summary import Summary
 from loader.report.text import plural
 from loader.retries import by_hand, first_of, retries_in
 from loader.settings import LoadSettings
@@ -27,6 +28,10 @@ class NothingLeft(msgspec.Struct, frozen=True):
     """There is no record to send."""
 
     why: str
+    summary: Summary
+    """Of the last of the retries, or of the load where there is none."""
+    load_dir: Path
+    """Of the same."""
     exit_code: int = 0
     """Of the retry that left nothing."""
 
@@ -60,25 +65,28 @@ async def _retry_of(load_dir: Path) -> LoadSettings | NothingLeft:
             await _require_unchanged(place, ledger)
     latest = retries[-1] if retries else first
     rejected = latest / REJECTED
-    tally = ledger.tally()
-    if retries and not (tally.rejected or tally.invalid):
-        summary = summary_of(ledger, recorded_settings(latest))
-        return NothingLeft(f"{latest} has loaded them, and refused none", summary.exit_code)
+    tally, summary = ledger.tally(), summary_of(ledger, recorded_settings(latest))
+    if not (tally.rejected or tally.invalid) and (retries or not rejected.exists()):
+        if not retries:
+            return NothingLeft(f"the load of {latest} refused none", summary, latest)
+        why = f"{latest} has loaded them, and refused none"
+        return NothingLeft(why, summary, latest, summary.exit_code)
     if retries and rejected.exists() and not is_mended(latest):
-        summary = summary_of(ledger, recorded_settings(latest))
         why = (
             f"{latest} has loaded them, and what it refused was not mended. Mend {rejected}, or touch it if"
             " the CRM takes it now as it is"
         )
-        return NothingLeft(why, summary.exit_code)
+        return NothingLeft(why, summary, latest, summary.exit_code)
+    if rejected.exists() and not rejected.stat().st_size:
+        return NothingLeft(f"{rejected} is empty", summary, latest)
     return _new(recorded_settings(first), rejected, first / f"retry-{len(retries) + 1}")
 
 
-def _new(settings: LoadSettings, rejected: Path, place: Path) -> LoadSettings | NothingLeft:
+def _new(settings: LoadSettings, rejected: Path, place: Path) -> LoadSettings:
     if not rejected.exists():
         raise UsageError(
             f"there are no rejected records to retry: {rejected} does not exist",
-            why="The load refused none, or somebody moved the file",
+            why="The load refused some: somebody has moved the file",
             hint=f"What became of each record: {command('results', rejected.parent)} --failed",
         )
     if log_path(other := by_hand(rejected.parent)).exists():
@@ -87,8 +95,6 @@ def _new(settings: LoadSettings, rejected: Path, place: Path) -> LoadSettings | 
             why=f"not by a retry, but into {other}; a retry would send the same records again",
             hint=f"Go on with that load: {command('resume', other)}, or {command('retry', other)}",
         )
-    if not rejected.stat().st_size:
-        return NothingLeft(f"{rejected} is empty")
     # All lines were refused once: how many, or how few, to stop at was said of another input.
     return msgspec.structs.replace(
         settings, input=str(rejected), load_dir=place, limit=None, max_rejected=None

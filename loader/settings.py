@@ -153,6 +153,13 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
             ) from None
 
     def _require_credits_for_a_call(self) -> None:
+        share = self.keep_credits.percent
+        if share is not None and share >= 100:
+            raise UsageError(
+                f"--keep-credits {share:g}% leaves no credit for this load",
+                why="it is the share of a day's credits that is left to other programs",
+                hint="Name a smaller share, such as 20%, or leave the flag out.",
+            )
         if self.daily_credits is None:
             return
         usable = self.daily_credits - self.keep_credits.of(self.daily_credits)

@@ -18,9 +18,12 @@ def target_of(module: str, *, dc: str | None, api_domain: str | None, accounts_u
         UsageError: both a data centre and an address, an address that is not safe, or half of a pair.
     """
     if api_domain and dc:
+        raise UsageError("--dc and --api-domain name two targets", hint="Give one of them.")
+    if accounts_url and not (api_domain or dc):
         raise UsageError(
-            "--dc and --api-domain name two targets",
-            hint="Give one of them; the other may be in loader.toml.",
+            "--accounts-url names half of a target",
+            why="it says where access tokens come from; where the records go is not said",
+            hint="Add --api-domain https://HOST, or a data centre, such as --dc eu.",
         )
     accounts = require_safe_url(accounts_url, flag="--accounts-url") if accounts_url else ""
     if not api_domain:
@@ -48,9 +51,10 @@ def flags_of(target: Target) -> tuple[str, ...]:
     """The flags that name this target; none where the defaults do."""
     for name, centre in DATA_CENTRES.items():
         if centre.api_url == target.api_url:
-            flags = () if name == DEFAULT_DC else ("--dc", name)
-            usual = centre.accounts_url
+            flags, usual = ("--dc", name), centre.accounts_url
             break
     else:
         flags, usual = ("--api-domain", target.api_url), target.api_url
-    return flags if target.accounts_url == usual else (*flags, "--accounts-url", target.accounts_url)
+    if target.accounts_url != usual:
+        return (*flags, "--accounts-url", target.accounts_url)
+    return () if flags == ("--dc", DEFAULT_DC) else flags

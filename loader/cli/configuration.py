@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 import time
-import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,18 +16,19 @@ from typing import Any, NamedTuple
 import click
 from click.core import ParameterSource
 
+from loader.cli import layers
 from loader.cli.help import Command
-from loader.cli.parameters import example, is_setting
+from loader.cli.parameters import environment_variable, example, is_setting
 from loader.cli.screen import show
+from loader.cli.settings_files import line_of, paths, read
 from loader.credentials import NAMES as CREDENTIALS
 from loader.credentials import OTHER_NAMES
 from loader.errors import UsageError
 
-FILE_NAME = "loader.toml"
-DIRECTORY_NAME = "crm-bulk-loader"
-NOT_IN_FILES = frozenset({"new", "yes", "dry-run"})
-"""Flags of one moment: a file that said `new` would start every load over and insert everything twice."""
+FOR_ONE_RUN = ("new", "yes")
+"""Flags that are typed: a file that said `new` would start every load over and insert everything twice."""
 PREFIX = "LOADER_"
+_WRITTEN = f"{__name__}.written"
 _NEAR = 0.75
 
 
@@ -53,14 +52,84 @@ class ConfiguredCommand(Command):
     ) -> click.Context:
         if extra.get("resilient_parsing") or {"-h", "--help"} & set(args):
             return super().make_context(info_name, args, parent, **extra)
-        written = file_settings(self.params, paths(os.environ, Path()))
+        require_typed(os.environ)
+        files = paths(os.environ, Path())
+        written = file_settings(self.params, files)
         extra["default_map"] = {name: one.value for name, one in written.items()}
         try:
             context = super().make_context(info_name, args, parent, **extra)
         except click.BadParameter as error:
             raise told(error, written) from None
+        context.meta[_WRITTEN] = written
+        _require_none_hidden(context)
+        for name in layers.set_aside(_said(context, written, files)):
+            context.params[name] = None
         _warn(misspelt(os.environ, self.params), as_json=context.params.get("log_format") == "json")
         return context
+
+
+def place_in(context: click.Context, name: str) -> str:
+    """Where the value of a configured command's option is from: a flag, a variable, or a line of a file."""
+    written: Mapping[str, Written] = context.meta[_WRITTEN]
+    option = next(one for one in context.command.params if one.name == name)
+    match context.get_parameter_source(name):
+        case ParameterSource.ENVIRONMENT:
+            return str(option.envvar)
+        case ParameterSource.DEFAULT_MAP:
+            return written[name].place
+        case _:
+            return max(option.opts, key=len)
+
+
+def _require_none_hidden(context: click.Context) -> None:
+    """A setting that a command knows only to refuse it: to pass it over would do what nobody asked for.
+
+    Raises:
+        UsageError: it is set.
+    """
+    for option in context.command.params:
+        if isinstance(option, click.Option) and option.hidden and option.name in context.params:
+            place = place_in(context, option.name)
+            if context.params.pop(option.name):
+                flag = max(option.opts, key=len)
+                raise UsageError(
+                    f"loader {context.info_name} has no {flag}",
+                    why=f"{place} asks for one, and this command does what it does",
+                    hint=f"Run it without: take {place} away. Where a load stands: loader status DIR",
+                )
+
+
+def _said(
+    context: click.Context, written: Mapping[str, Written], files: Sequence[Path]
+) -> dict[str, layers.Said]:
+    """The parts of the target that are set, each with its layer."""
+    found: dict[str, layers.Said] = {}
+    for name in layers.PARTS:
+        if context.params.get(name):
+            source, place = context.get_parameter_source(name), place_in(context, name)
+            if source is ParameterSource.COMMANDLINE:
+                found[name] = layers.Said(0, place)
+            elif source is ParameterSource.ENVIRONMENT:
+                found[name] = layers.Said(1, place)
+            elif source is ParameterSource.DEFAULT_MAP:
+                found[name] = layers.Said(1 + len(files) - files.index(written[name].path), place)
+    return found
+
+
+def require_typed(environment: Mapping[str, str]) -> None:
+    """A flag that is meant for one run is not set for all that this shell starts.
+
+    Raises:
+        UsageError: one is.
+    """
+    for key in FOR_ONE_RUN:
+        name = environment_variable(key)
+        if environment.get(name):
+            raise UsageError(
+                f"the variable {name} cannot be used",
+                why=f"--{key} is meant for one run, and a variable is there for every command",
+                hint=f"Type it as a flag: --{key}. And take the variable away: unset {name}",
+            )
 
 
 def _warn(warnings: Iterable[str], *, as_json: bool) -> None:
@@ -75,15 +144,6 @@ def _warn(warnings: Iterable[str], *, as_json: bool) -> None:
             show([f"warning: {words}"])
 
 
-def paths(environment: Mapping[str, str], here: Path) -> list[Path]:
-    """Where settings may be, the weaker first."""
-    configured = environment.get("XDG_CONFIG_HOME", "")
-    # The base directory specification has a relative path count as none.
-    absolute = configured.startswith("/")
-    home = Path(configured) if absolute else Path(environment.get("HOME", "/")) / ".config"
-    return [home / DIRECTORY_NAME / FILE_NAME, here / FILE_NAME]
-
-
 def file_settings(parameters: Sequence[click.Parameter], files: Sequence[Path]) -> dict[str, Written]:
     """What the files say, by parameter name; a later file goes before an earlier one.
 
@@ -95,10 +155,10 @@ def file_settings(parameters: Sequence[click.Parameter], files: Sequence[Path]) 
     options = keys(parameters)
     settings: dict[str, Written] = {}
     for path in files:
-        text, content = _read(path)
+        text, content = read(path)
         for key, value in content.items():
             flag = key.replace("_", "-")
-            found = Written(value, path, _line_of(key, text))
+            found = Written(value, path, line_of(key, text))
             option = options.get(flag)
             if option is not None:
                 assert option.name is not None, "an option that a flag names has a name"
@@ -127,11 +187,12 @@ def told(error: click.BadParameter, written: Mapping[str, Written]) -> Exception
     source = context.get_parameter_source(option.name)
     flag = option.opts[0]
     sample = example(option)
+    why = "it is true or false" if option.is_flag else error.message
     if source is ParameterSource.ENVIRONMENT:
         name = str(option.envvar)
         return UsageError(
             f"the variable {name} cannot be used",
-            why=error.message,
+            why=why,
             hint=f"Write it as {name}={sample}; it stands for the flag {flag}.",
         )
     if source is ParameterSource.DEFAULT_MAP:
@@ -139,7 +200,7 @@ def told(error: click.BadParameter, written: Mapping[str, Written]) -> Exception
         toml = sample if option.is_flag or sample.isdecimal() else f'"{sample}"'
         return UsageError(
             f"{written[option.name].place}: {key} cannot be used",
-            why=error.message,
+            why=why,
             hint=f"Write it as {key} = {toml}; it stands for the flag {flag}.",
         )
     return error
@@ -224,34 +285,13 @@ def _text(key: str, found: Written, value: object) -> str:
     raise UsageError(f"{found.place}: {key} is a text or a number", why="another kind of value stands there")
 
 
-def _read(path: Path) -> tuple[str, dict[str, Any]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-        return text, tomllib.loads(text)
-    except (FileNotFoundError, NotADirectoryError):
-        return "", {}
-    except OSError as error:
-        raise UsageError(f"cannot read {path}", why=error.strerror or str(error)) from error
-    except (ValueError, RecursionError) as error:  # its own error is a ValueError, and not the only one
-        why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise UsageError(
-            f"{path} is not TOML", why=why, hint='A line of it is: key = "value", or key = 10, or key = true'
-        ) from error
-
-
-def _line_of(key: str, text: str) -> int | None:
-    """The line of a key; None where more than one line looks like it, as inside a long text."""
-    begins = re.compile(rf"\s*(['\"]?){re.escape(key)}\1\s*=")
-    found = [number for number, line in enumerate(text.split("\n"), 1) if begins.match(line)]
-    return found[0] if len(found) == 1 else None
-
-
 def _unknown(key: str, found: Written, names: Collection[str]) -> UsageError:
     wanted = key.replace("_", "-").lower()
-    if wanted in NOT_IN_FILES:
+    if wanted in FOR_ONE_RUN:
         return UsageError(
             f"{found.place}: {key} cannot be set for good",
-            why="it is meant for one run: type it as a flag",
+            why="it is meant for one run",
+            hint=f"Take that line out, and type it as a flag: --{wanted}",
         )
     if any(wanted in name.lower().replace("_", "-") for name in CREDENTIALS if wanted):
         return UsageError(

@@ -1,8 +1,10 @@
-"""What stops a command, as one screen on stderr and an exit code."""
+"""What stops a command, as one screen or one line of JSON on stderr, and an exit code."""
 
 from __future__ import annotations
 
+import time
 import traceback
+from typing import NamedTuple
 
 import click
 
@@ -14,29 +16,51 @@ from loader.report.wrapping import wrapped
 LINES_MAX = 16
 
 
-def tell(error: BaseException, *, debug: bool = False) -> int:
-    """Says on stderr what happened.
+class Told(NamedTuple):
+    """What is said of an error."""
+
+    what: str
+    why: str
+    hint: str
+    code: ExitCode
+
+
+def tell(error: BaseException, *, debug: bool = False, as_json: bool = False) -> int:
+    """Says on stderr what happened; `as_json`: as one line for a program.
 
     Returns: the exit code that it means.
     """
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    told = _told(error)
+    trace = "".join(traceback.format_exception(error)) if debug and told.code is ExitCode.DEFECT else ""
+    if as_json:
+        from loader.report.journal import of_error  # noqa: PLC0415 - only where there is something to say
+
+        code, at = int(told.code), time.time()
+        line = of_error(told.what, why=told.why, hint=told.hint, at=at, exit_code=code, traceback=trace)
+        show([line])
+    elif told.code is ExitCode.SIGINT and not isinstance(error, LoaderError):
+        show([told.what])
+    else:
+        traced = [printable(line) for line in trace.splitlines()]
+        show([*traced, *screen(told.what, why=told.why, hint=told.hint)])
+    return int(told.code)
+
+
+def _told(error: BaseException) -> Told:
     match error:
-        case click.exceptions.Exit():
-            return error.exit_code
         case LoaderError():
-            lines, code = screen(error.what, why=error.why, hint=error.hint), error.exit_code
+            return Told(error.what, error.why, error.hint, error.exit_code)
         case click.Abort() | KeyboardInterrupt():
-            lines, code = ["interrupted"], ExitCode.SIGINT
+            return Told("interrupted", "", "", ExitCode.SIGINT)
         case click.UsageError():
             where = error.ctx.command_path if error.ctx else "loader"
-            lines, code = screen(error.format_message(), hint=f"{where} --help"), ExitCode.USAGE
+            return Told(error.format_message(), "", f"{where} --help", ExitCode.USAGE)
         case click.ClickException():
-            lines, code = screen(error.format_message()), ExitCode.USAGE
+            return Told(error.format_message(), "", "", ExitCode.USAGE)
         case _:
-            lines, code = _defect(error), ExitCode.DEFECT
-    if debug and code is ExitCode.DEFECT:
-        lines = [printable(line) for line in "".join(traceback.format_exception(error)).splitlines()] + lines
-    show(lines)
-    return int(code)
+            return _defect(error)
 
 
 def screen(what: str, *, why: str = "", hint: str = "") -> list[str]:
@@ -51,10 +75,11 @@ def _below(text: str) -> list[str]:
     return [part for line in text.splitlines() for part in wrapped(printable(line), width=columns)]
 
 
-def _defect(error: BaseException) -> list[str]:
-    return screen(
+def _defect(error: BaseException) -> Told:
+    return Told(
         f"the loader has a defect: {type(error).__name__}: {str(error)[:300]}",
-        why="What was recorded so far is in the load directory and can be continued.",
-        hint="The traceback: run the same command with -v, or with LOADER_DEBUG=1 in the environment.\n"
+        "What was recorded so far is in the load directory and can be continued.",
+        "The traceback: run the same command with -v, or with LOADER_DEBUG=1 in the environment.\n"
         "Please report it, with that traceback, to the maintainers of crm-bulk-loader.",
+        ExitCode.DEFECT,
     )

@@ -61,5 +61,7 @@ def known() -> dict[str, Setting]:
     found: dict[str, Setting] = {}
     for name, command in configured_commands():
         for key, option in keys(command.params).items():
+            if option.hidden:
+                continue
             found.setdefault(key, Setting(key, option, [])).commands.append(name)
     return found

@@ -9,6 +9,7 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
@@ -83,21 +84,34 @@ def run(arguments: Sequence[str]) -> int:
     try:
         return int(loader.main(list(arguments), prog_name="loader", standalone_mode=False) or 0)
     except BrokenPipeError as error:
-        return _broken_pipe(error, debug=debug)
+        if listeners.unread(sys.stdout):
+            return _nobody_reads()
+        return errors.tell(error, debug=debug, as_json=_wants_json(arguments))
     except SystemExit as ended:  # which click makes of a broken pipe, and of a completed word
         if listeners.unread(sys.stdout):
-            return _broken_pipe(ended, debug=debug)
+            return _nobody_reads()
         return ended.code if isinstance(ended.code, int) else int(ExitCode.DEFECT)
     except (Exception, KeyboardInterrupt) as error:
-        return errors.tell(error, debug=debug)
+        return errors.tell(error, debug=debug, as_json=_wants_json(arguments))
 
 
-def _broken_pipe(error: BaseException, *, debug: bool) -> int:
-    """Quietly the end where it is stdout that nobody reads any more; a defect where it is another pipe."""
-    if listeners.unread(sys.stdout):
-        listeners.let_go(sys.stdout)
-        return 0
-    return errors.tell(error, debug=debug)
+def _nobody_reads() -> int:
+    """Quietly the end where it is stdout that nobody reads any more; another pipe's is a defect."""
+    listeners.let_go(sys.stdout)
+    return 0
+
+
+def _wants_json(arguments: Sequence[str]) -> bool:
+    """Whether stderr is for a program, as far as that can be read of a command line that may be wrong."""
+    name = next((word for word in arguments if not word.startswith("-")), "")
+    if name not in COMMANDS:
+        return False
+    from loader.cli.settings_files import LOG_FORMAT, log_format  # noqa: PLC0415 - only where something is wrong
+
+    command = loader.get_command(click.Context(loader, info_name="loader"), name)
+    assert command is not None, "it is one of the commands"
+    has_it = any(LOG_FORMAT in parameter.opts for parameter in command.params)
+    return has_it and log_format(arguments, os.environ, Path()) == "json"
 
 
 def main() -> NoReturn:

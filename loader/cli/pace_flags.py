@@ -10,7 +10,7 @@ from typing import Any
 import click
 import msgspec
 
-from loader.cli.parameters import COUNT_OR_SHARE, DURATION, Function, setting
+from loader.cli.parameters import COUNT_OR_SHARE, DURATION, Function, Whole, setting
 from loader.machine.state import default_folder
 from loader.settings import LoadSettings
 
@@ -22,7 +22,7 @@ def credit_flags(command: Function) -> Function:
             setting("--keep-credits", type=COUNT_OR_SHARE, help="Credits of a day left to other programs."),
             setting(
                 "--daily-credits",
-                type=click.IntRange(1),
+                type=Whole(1),
                 metavar="N",
                 help="Credits of the organisation in 24 hours.  [default: its edition's]",
             ),

@@ -54,6 +54,28 @@ class CountOrShare(click.ParamType[Threshold]):
         return threshold
 
 
+class Whole(click.IntRange):
+    """A whole number of a range, in words of our own where it is none."""
+
+    name = "number"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            number = int(str(value))
+        except ValueError:  # no number, or one of thousands of digits
+            number = None
+        if number is None or not self._holds(number):
+            self.fail(f"{str(value)[:40]!r} is not a whole number {self._range()}", param, ctx)
+        return number
+
+    def _holds(self, number: int) -> bool:
+        return (self.min is None or number >= self.min) and (self.max is None or number <= self.max)
+
+    def _range(self) -> str:
+        least = f"{self.min or 0:,.0f}"
+        return f"from {least} on" if self.max is None else f"from {least} to {self.max:,.0f}"
+
+
 class Rate(click.FloatRange):
     """A number above 0 that has an end: `nan` and `inf` are numbers to Python."""
 
@@ -61,9 +83,12 @@ class Rate(click.FloatRange):
         super().__init__(min=0, min_open=True)
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        number = float(super().convert(value, param, ctx))  # type: ignore[arg-type]  # click's own is too narrow
-        if not math.isfinite(number):
-            self.fail(f"{value!r} is not a number of calls", param, ctx)
+        try:
+            number = float(str(value))
+        except ValueError:
+            number = math.nan
+        if not 0 < number < math.inf:
+            self.fail(f"{str(value)[:40]!r} is not a number of calls: write it as 10 or 0.5", param, ctx)
         return number
 
 
@@ -83,6 +108,11 @@ def setting(flag: str, *other_names: str, **attributes: Any) -> Callable[[Functi
     return click.option(
         flag, *other_names, envvar=environment_variable(flag), show_envvar=False, **attributes
     )
+
+
+def no_dry_run(command: Function) -> Function:
+    """For a command that sends records and cannot do without: it refuses to be asked for a dry run."""
+    return setting("--dry-run", "-n", is_flag=True, hidden=True)(command)
 
 
 def complete_file(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -146,9 +176,15 @@ def address_flags(command: Function) -> Function:
                 type=click.Choice(list(DATA_CENTRES)),
                 help="Data centre of the organisation.  [default: us]",
             ),
-            setting("--api-domain", metavar="URL", help="The API's address, in place of --dc."),
             setting(
-                "--accounts-url", metavar="URL", help="Where access tokens come from, with --api-domain."
+                "--api-domain",
+                metavar="URL",
+                help="The API's address, in place of --dc. Alone for a data centre's or this machine's.",
+            ),
+            setting(
+                "--accounts-url",
+                metavar="URL",
+                help="Where access tokens come from, with --api-domain.  [default: the same place]",
             ),
         )
     ):
@@ -204,7 +240,7 @@ def display_flags(command: Function) -> Function:
             ),
             setting(
                 "--metrics-port",
-                type=click.IntRange(0, 65535),
+                type=Whole(0, 65535),
                 metavar="N",
                 help="Serve /metrics at this port (extra: metrics).",
             ),

@@ -26,16 +26,18 @@ def run_load(
     *,
     fresh: bool = False,
     only_doubts: bool = False,
+    unread: bool = False,
     reworded: Callable[[LoaderError], LoaderError] = lambda error: error,
 ) -> int:
     """Runs the load to its end or its stop, and tells which it was; returns the exit code.
 
-    `reworded` says what stops it before its end in words of the command's own.
+    `fresh`, `only_doubts` and `unread` are those of `job.load`. `reworded` says what stops it before its end
+    in words of the command's own.
     """
     watching = Watching(showing, settings)
 
     def run() -> int:
-        finished = _run(settings, showing, watching, fresh=fresh, only_doubts=only_doubts)
+        finished = _run(settings, showing, watching, fresh=fresh, only_doubts=only_doubts, unread=unread)
         return _told(settings, showing, watching, finished)
 
     return watched(watching, run, reworded=reworded)
@@ -58,7 +60,13 @@ def watched(
 
 
 def _run(
-    settings: LoadSettings, showing: Showing, watching: Watching, *, fresh: bool, only_doubts: bool
+    settings: LoadSettings,
+    showing: Showing,
+    watching: Watching,
+    *,
+    fresh: bool,
+    only_doubts: bool,
+    unread: bool,
 ) -> Finished:
     open_files.require(settings.concurrency)
     from loader import job  # noqa: PLC0415 - a fifth of a second, which no mistyped flag should cost
@@ -68,7 +76,7 @@ def _run(
     if showing.report_to is not None:
         require_writable(showing.report_to)
     with watching.observer() as observe:
-        begin = partial(job.load, observe=observe, fresh=fresh, only_doubts=only_doubts)
+        begin = partial(job.load, observe=observe, fresh=fresh, only_doubts=only_doubts, unread=unread)
         return event_loop.run(begin, settings, credentials_reader())
 
 

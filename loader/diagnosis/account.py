@@ -9,7 +9,7 @@ from loader.diagnosis.finding import Finding, ok, problem, warning
 from loader.errors import ExitCode, LoaderError
 from loader.events import Event
 from loader.identity import FeatureState, Identity, whose
-from loader.report.identity import who
+from loader.report.identity import needs, who
 from loader.settings import Credentials, LoadSettings
 
 _LINES = re.compile(r"(?<=\w)\n")
@@ -53,10 +53,10 @@ def of_identity(found: Identity) -> list[Finding]:
 def _feature(each: FeatureState) -> Finding:
     check = f"scopes: {each.name}"
     if each.missing is None:
-        return warning(check, "not known: the service does not name the scopes")
+        return warning(check, f"not known: the service does not name the scopes; needs {needs(each)}")
     if not each.missing:
-        return ok(check, "allowed")
-    said = f"missing {', '.join(each.missing)}: {each.without}"
+        return ok(check, f"allowed; needs {needs(each)}")
+    said = f"not allowed; needs {needs(each)}; without: {each.without}"
     todo = "Make a grant code with this scope too: loader auth --grant"
     return problem(check, said, todo, ExitCode.CREDENTIALS) if each.needed else warning(check, said, todo)
 

@@ -17,6 +17,9 @@ class FeatureFacts(Protocol):
     def name(self) -> str: ...
 
     @property
+    def scopes(self) -> tuple[str, ...]: ...
+
+    @property
     def missing(self) -> tuple[str, ...] | None: ...
 
     @property
@@ -79,16 +82,22 @@ def who(facts: IdentityFacts) -> Iterator[str]:
 
 
 def may(features: Sequence[FeatureFacts]) -> Iterator[str]:
-    """Each feature, and which scopes it lacks."""
+    """Each feature, the scopes that it needs, and which of them are missing."""
     width = max(len(each.name) for each in features)
     for each in features:
         if each.missing is None:
             yield f"?  {each.name:{width}}  not known: the service does not name the scopes"
         elif each.missing:
-            yield f"-  {each.name:{width}}  missing {', '.join(each.missing)}"
-            yield f"   {'':{width}}  without: {each.without}"
+            yield f"-  {each.name:{width}}  not allowed; without: {each.without}"
         else:
             yield f"+  {each.name:{width}}  allowed"
+        yield f"   {'':{width}}  needs {needs(each)}"
+
+
+def needs(each: FeatureFacts) -> str:
+    """The scopes of a feature, and of those that are missing that they are."""
+    lacking = each.missing or ()
+    return ", ".join(scope + (" (missing)" if scope in lacking else "") for scope in each.scopes)
 
 
 def _with_id(name: str, identifier: str) -> str:

@@ -82,6 +82,18 @@ def of_end(
     return _line("load_ended", level, at, facts)
 
 
+def of_error(what: str, *, why: str, hint: str, at: float, exit_code: int, traceback: str = "") -> str:
+    """The canonical line of a command that ended before there was a load, or by a defect."""
+    told = {"what": what, "why": why, "hint": hint} | ({"traceback": traceback} if traceback else {})
+    return _line("load_ended", "error", at, {"exit_code": exit_code, "error": told})
+
+
+def of_check(found: dict[str, Any], *, at: float, dry_run_by: str, exit_code: int) -> str:
+    """The canonical line of a dry run; `found` is what `loader check --json` prints."""
+    facts = {**found, "dry_run_by": dry_run_by, "exit_code": exit_code}
+    return _line("dry_run_ended", "warning" if exit_code else "info", at, facts)
+
+
 def _facts(value: msgspec.Struct) -> dict[str, Any]:
     facts = msgspec.to_builtins(value)
     assert isinstance(facts, dict)

@@ -20,7 +20,8 @@ _MTIME_NS_MAX = 2**63 - 1
 class InputIdentity(msgspec.Struct, frozen=True):
     """An input as the file system knows it; zeros where there is nothing to know, as of a pipe."""
 
-    kind: Literal["path", "stdin"]
+    kind: Literal["path", "stdin", "records"]
+    """`records`: a program hands them over; a pipe all the same."""
     name: str
     """Absolute path, or `-`."""
     size: int = 0
@@ -32,6 +33,15 @@ class InputIdentity(msgspec.Struct, frozen=True):
     @classmethod
     def of_stdin(cls) -> Self:
         return cls("stdin", "-")
+
+    @classmethod
+    def of_records(cls) -> Self:
+        return cls("records", "-")
+
+    @property
+    def told(self) -> str:
+        """What a person knows it by."""
+        return "what a program hands over" if self.kind == "records" else self.name
 
     @classmethod
     def of_path(cls, path: str) -> Self:

@@ -54,11 +54,13 @@ def records_of(raw: bytes, span: Span, lines: Sequence[int]) -> list[bytes]:
 class Comparison:
     """Where the comparison stands in the stream, and what it saw last."""
 
-    def __init__(self, stream: InputStream, *, anew: str) -> None:
+    def __init__(self, stream: InputStream, *, anew: str, fed: bool = False) -> None:
+        """`fed`: a program hands the records over, and is told so."""
         self.last_byte = b""
         """Of the last span; nothing where there was none."""
         self._stream = stream
         self._anew = anew
+        self._fed = fed
         self._at = -1 if stream.seekable else 0
         self._rest = memoryview(b"")
         """Bytes that were read and not yet compared."""
@@ -119,6 +121,13 @@ class Comparison:
         return piece
 
     def _changed(self, span: Span, why: str) -> InputChangedError:
+        if self._fed:
+            return InputChangedError(
+                "the records changed since this load began",
+                why=f"from record {span.first_line:,} on (bytes {span.start:,}-{span.stop:,}): {why}",
+                hint="Nothing was sent. Hand over the records that the load began with, in their order; or"
+                " load the new ones with a load_dir of their own.",
+            )
         name = self._stream.name
         shown, what = ("stdin", "input") if name == STDIN else (name, "file")
         place = f"{shown}, line {span.first_line:,} (bytes {span.start:,}-{span.stop:,})"

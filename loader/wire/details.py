@@ -68,7 +68,7 @@ def hints_of(code: str, parts: Sequence[Details], *, samples: bool = False) -> s
 
 def together(errors: Sequence[tuple[str, str, str]]) -> str:
     """Several errors of a record in one message: code, field and words of each; of many no words."""
-    count = f"{len(errors)} errors: "
+    count = f"{len(errors)} error{'' if len(errors) == 1 else 's'}: "
     full = "; ".join(
         f"{code} {field}".rstrip() + (f": {words}" if words else "") for code, field, words in errors
     )

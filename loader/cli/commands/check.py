@@ -10,7 +10,7 @@ from loader.cli.checks import run_check
 from loader.cli.configuration import ConfiguredCommand
 from loader.cli.credentials_flag import credentials_flag
 from loader.cli.pace_flags import state_flag, state_folder
-from loader.cli.parameters import COUNT_OR_SHARE, DURATION, complete_file, setting, target_flags
+from loader.cli.parameters import COUNT_OR_SHARE, DURATION, Whole, complete_file, setting, target_flags
 from loader.forecast import LATENCY_S
 from loader.settings import NOTHING_KEPT, LoadSettings, Threshold
 from loader.target import target_of
@@ -21,8 +21,8 @@ from loader.target import target_of
 @target_flags()
 @credentials_flag
 @setting("--layout-id", default="", metavar="ID", help="Layout of each record that names none.")
-@setting("--limit", type=click.IntRange(1), metavar="N", help="Check no more than the first N records.")
-@setting("--users", type=click.IntRange(1), metavar="N", help="Licences that the forecast counts with.")
+@setting("--limit", type=Whole(1), metavar="N", help="Check no more than the first N records.")
+@setting("--users", type=Whole(1), metavar="N", help="Licences that the forecast counts with.")
 @setting(
     "--latency",
     type=DURATION,
@@ -32,7 +32,7 @@ from loader.target import target_of
 )
 @setting(
     "--daily-credits",
-    type=click.IntRange(1),
+    type=Whole(1),
     metavar="N",
     help="Credits of the organisation in 24 hours.  [default: its edition's]",
 )

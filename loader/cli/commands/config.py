@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 import click
 from click.core import ParameterSource
 
-from loader.cli.configuration import Written, file_settings, misspelt, paths, told
+from loader.cli.configuration import Written, file_settings, misspelt, require_typed, told
 from loader.cli.credentials_flag import chosen_store
 from loader.cli.help import Command
+from loader.cli.layers import PARTS, Said, set_aside
 from loader.cli.screen import give, give_text, show
+from loader.cli.settings_files import paths
 from loader.credentials import ENVIRONMENT, NAMES
+from loader.errors import UsageError
 from loader.keyring_store import entry_of
 
 ADDRESS: Final = "URL"
@@ -47,25 +50,41 @@ class Value(NamedTuple):
     """What holds while it is not set; may be empty."""
 
     @property
+    def name(self) -> str:
+        """Of the parameter."""
+        return self.key.replace("-", "_")
+
+    @property
     def place(self) -> str:
         return self.where if self.line is None else f"{self.where}, line {self.line}"
 
+    def without(self, why: str) -> Self:
+        """The setting as one that does not count."""
+        before = "" if self.origin == "default" else f", before {self.place}"
+        return self._replace(value=None, otherwise=why + before)
+
 
 @config.command("show", cls=Command, short_help="Every setting, its value and where it came from.")
-@click.option("--origin", is_flag=True, help="Say of each where it came from.")
+@click.option("--origin", is_flag=True, help="As without: where each came from is always said.")
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
-def show_settings(*, origin: bool, as_json: bool) -> int:
-    """Prints every setting as `loader.toml` would have it; what is not set, as a comment.
+def show_settings(*, origin: bool, as_json: bool) -> int:  # noqa: ARG001 - accepted; it changes nothing
+    """Prints every setting as `loader.toml` would have it, with where it came from; if not set, as a comment.
 
     A flag goes before the environment, the environment before ./loader.toml, that before the user's file, and
     that before the default. Of credentials it only says whether they are set, and a password in an address
-    is not shown. Goes to stdout.
+    is not shown. The parts of a target (dc, api-domain, accounts-url) come from one layer: the highest that
+    has dc or api-domain. Goes to stdout.
     """
     from loader.cli.known_settings import known  # noqa: PLC0415 - it imports every command
 
     files = paths(os.environ, Path())
     options = [setting.option for setting in known().values()]
     values = list(_values(file_settings(options, files)))
+    try:
+        require_typed(os.environ)
+        values = _of_one_target(values, files)
+    except UsageError as error:  # who asks for the settings is looking for this
+        show([f"warning: {error.what}, so every command that needs it ends with exit code 2"])
     show(f"warning: {words}" for words in misspelt(os.environ, options))
     credentials = _credentials(os.environ)
     if as_json:
@@ -78,12 +97,11 @@ def show_settings(*, origin: bool, as_json: bool) -> int:
         give(json.dumps(content).encode())
         return 0
     width = max(len(value.key) for value in values)
-    lines = [_line(value, width=width, origin=origin) for value in values]
+    lines = [_line(value, width=width) for value in values]
     lines += ["", "# Credentials are read from: " + credentials["store"]]
     lines += [f"# {name}: {how}" for name, how in credentials["variables"].items()]
-    if origin:
-        lines += ["", "# Files, the first goes before the second:"]
-        lines += [f"# {path}{'' if path.is_file() else ' (there is none)'}" for path in reversed(files)]
+    lines += ["", "# Files, the first goes before the second:"]
+    lines += [f"# {path}{'' if path.is_file() else ' (there is none)'}" for path in reversed(files)]
     give_text("\n".join(lines))
     return 0
 
@@ -120,13 +138,37 @@ def _values(written: Mapping[str, Written]) -> Iterator[Value]:
         )
 
 
-def _line(value: Value, *, width: int, origin: bool) -> str:
+def _of_one_target(values: Sequence[Value], files: Sequence[Path]) -> list[Value]:
+    """The values, but for what a layer above sets aside of a target: that is shown as not set.
+
+    Raises:
+        UsageError: one layer names two targets.
+    """
+    said = {
+        value.name: Said(_layer(value, files), value.place)
+        for value in values
+        if value.name in PARTS and value.origin != "default" and value.value
+    }
+    aside = set_aside(said)
+    if "api_domain" in said and "api_domain" not in aside:
+        aside["dc"] = said["api_domain"].place
+    return [
+        value if value.name not in aside else value.without(f"{aside[value.name]} names the target")
+        for value in values
+    ]
+
+
+def _layer(value: Value, files: Sequence[Path]) -> int:
+    return 1 if value.origin == "environment" else 1 + len(files) - files.index(Path(value.where))
+
+
+def _line(value: Value, *, width: int) -> str:
     """A line of TOML; what is not set is a comment, so that the whole can be a `loader.toml`."""
     if value.value is None:
         line = f"# {value.key} is not set" + (f": {value.otherwise}" if value.otherwise else "")
     else:
         line = f"{value.key:{width}} = {_toml(value.value)}"
-    return f"{line:<{width + 24}}  # {value.place}" if origin and value.value is not None else line
+    return f"{line:<{width + 24}}  # {value.place}" if value.value is not None else line
 
 
 def _toml(value: object) -> str:

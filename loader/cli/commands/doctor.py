@@ -13,7 +13,7 @@ from loader.cli.configuration import ConfiguredCommand
 from loader.cli.credentials_flag import credentials_flag, credentials_reader
 from loader.cli.open_files import BESIDE_CALLS
 from loader.cli.pace_flags import state_flag, state_folder
-from loader.cli.parameters import DURATION, setting, target_flags
+from loader.cli.parameters import DURATION, Whole, setting, target_flags
 from loader.cli.screen import give, show, width
 from loader.settings import LoadSettings
 from loader.target import target_of
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @setting(
     "--load-dir", type=click.Path(path_type=Path), metavar="DIR", help="Where loads are kept.  [default: .]"
 )
-@setting("--concurrency", type=click.IntRange(1, 1000), default=10, show_default=True, help="Calls at once.")
+@setting("--concurrency", type=Whole(1, 1000), default=10, show_default=True, help="Calls at once.")
 @setting("--timeout", type=DURATION, default=10.0, metavar="TIME", help="For each step.  [default: 10s]")
 @state_flag
 @setting("--json", "as_json", is_flag=True, help="Print the findings as JSON to stdout.")

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from loader.cli.checks import run_check
-from loader.cli.configuration import ConfiguredCommand
+from loader.cli.configuration import ConfiguredCommand, place_in
 from loader.cli.credentials_flag import credentials_flag
 from loader.cli.insert_flags import insert_flags, insert_options
 from loader.cli.pace_flags import credit_flags, paced
@@ -17,6 +17,7 @@ from loader.cli.parameters import (
     COUNT_OR_SHARE,
     DURATION,
     RATE,
+    Whole,
     complete_file,
     display_flags,
     setting,
@@ -45,14 +46,14 @@ from loader.target import target_of
 @setting("--stamp", default="", metavar="FIELD", help="Unique text field that the load writes its key into.")
 @setting(
     "--concurrency",
-    type=click.IntRange(1, 1000),
+    type=Whole(1, 1000),
     default=10,
     show_default=True,
     help="Calls at once, at most.",
 )
 @setting("--rate", type=RATE, metavar="N", help="Calls a second, at most.")
 @credit_flags
-@setting("--limit", type=click.IntRange(1), metavar="N", help="Load no more than the first N records.")
+@setting("--limit", type=Whole(1), metavar="N", help="Load no more than the first N records.")
 @setting("--max-rejected", type=COUNT_OR_SHARE, help="Stop beyond so many refused records.")
 @setting("--timeout", type=DURATION, default=60.0, metavar="TIME", help="For one call.  [default: 60s]")
 @setting(
@@ -66,7 +67,7 @@ from loader.target import target_of
 @setting("--no-check", is_flag=True, help="Send records without checking them against the module's fields.")
 @insert_flags
 @click.option("--new", is_flag=True, help="Start over in a fresh directory; the old one is kept.")
-@click.option("--dry-run", "-n", is_flag=True, help="Check every record and send none, as: loader check")
+@setting("--dry-run", "-n", is_flag=True, help="Check every record and send none, as: loader check")
 @click.option("--yes", "-y", is_flag=True, help="Ask nothing.")
 @display_flags
 def load(source: str, **flags: Any) -> int:
@@ -87,7 +88,8 @@ def load(source: str, **flags: Any) -> int:
             as_json=flags["as_json"],
             quiet=flags["quiet"],
             no_color=flags["no_color"],
-            dry_run=True,
+            dry_run_by=place_in(click.get_current_context(), "dry_run"),
+            as_lines_of_json=flags["log_format"] == "json",
         )
     if flags["new"] and not flags["yes"]:
         confirm_new(settings.load_dir)

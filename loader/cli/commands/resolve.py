@@ -13,7 +13,7 @@ import msgspec
 from loader.cli.configuration import ConfiguredCommand
 from loader.cli.credentials_flag import credentials_flag
 from loader.cli.pace_flags import credit_flags, paced
-from loader.cli.parameters import display_flags
+from loader.cli.parameters import display_flags, no_dry_run
 from loader.cli.running import closing_screen, run_load, watched, write_report_too
 from loader.cli.screen import give, show
 from loader.cli.watching import Showing, Watching
@@ -39,6 +39,7 @@ _LINES = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 @click.option("--lines", metavar="5,7-9", help="With --as: only the records of these lines.")
 @click.option("--key", metavar="FIELD", help="Ask by this field; the load's own key is known already.")
 @click.option("--key-unique", is_flag=True, help="The key is unique, though the metadata cannot be read.")
+@no_dry_run
 @credentials_flag
 @credit_flags
 @display_flags

@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from loader.cli.configuration import ConfiguredCommand
 from loader.cli.credentials_flag import credentials_flag
 from loader.cli.pace_flags import credit_flags, paced
-from loader.cli.parameters import display_flags
+from loader.cli.parameters import display_flags, no_dry_run
 from loader.cli.running import run_load
-from loader.cli.screen import say
+from loader.cli.screen import give, say, show
 from loader.cli.watching import Showing
 from loader.errors import InputChangedError, LoaderError
+from loader.report.journal import of_end
+
+if TYPE_CHECKING:
+    from loader.retrying import NothingLeft
+
+
+def _told(found: NothingLeft, showing: Showing) -> int:
+    from loader.report.summary import to_json  # noqa: PLC0415 - not for --help
+
+    if showing.as_lines_of_json:
+        load_dir = str(found.load_dir)
+        show([of_end(found.summary, None, at=time.time(), load_dir=load_dir, exit_code=found.exit_code)])
+    elif not showing.quiet:
+        say(f"There is nothing to retry: {found.why}.")
+    if showing.as_json:
+        give(to_json(found.summary))
+    return found.exit_code
 
 
 @click.command(cls=ConfiguredCommand, short_help="Load the rejected records of a load, mended or not.")
 @click.argument("load_dir", metavar="DIR", type=click.Path(path_type=Path))
+@no_dry_run
 @credentials_flag
 @credit_flags
 @display_flags
@@ -38,9 +57,7 @@ def retry(load_dir: Path, **flags: Any) -> int:
     showing = Showing.of(flags)
     found = anyio.run(partial(retrying.retry_of, load_dir))
     if isinstance(found, retrying.NothingLeft):
-        if not showing.quiet:
-            say(f"There is nothing to retry: {found.why}.")
-        return found.exit_code
+        return _told(found, showing)
     if not (showing.quiet or showing.as_lines_of_json):
         say(f"Retry of {found.input}, kept in {found.load_dir}")
 

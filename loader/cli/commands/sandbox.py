@@ -9,12 +9,12 @@ from pathlib import Path
 import click
 
 from loader.cli.help import Command
-from loader.cli.parameters import DURATION
+from loader.cli.parameters import DURATION, Whole
 from loader.errors import UsageError
 
 
 @click.command(cls=Command, short_help="The same API on this machine.")
-@click.option("--port", type=click.IntRange(0, 65_535), default=0, help="0 picks a free one.  [default: 0]")
+@click.option("--port", type=Whole(0, 65_535), default=0, help="0 picks a free one.  [default: 0]")
 @click.option("--db", type=click.Path(path_type=Path), metavar="FILE", help="[default: a temporary one]")
 @click.option("--latency", type=DURATION, default=0.0, metavar="TIME", help="Of each call.  [default: none]")
 @click.option("--org", type=click.Path(path_type=Path), metavar="FILE", help="The organisation, as TOML.")
