@@ -179,12 +179,13 @@ def address_flags(command: Function) -> Function:
             setting(
                 "--api-domain",
                 metavar="URL",
-                help="The API's address, in place of --dc. Alone for a data centre's or this machine's.",
+                help="The API's address, in place of --dc.",
             ),
             setting(
                 "--accounts-url",
                 metavar="URL",
-                help="Where access tokens come from, with --api-domain.  [default: the same place]",
+                help="With --api-domain: where access tokens come from."
+                "  [default: its data centre's; for http on this machine, the same host]",
             ),
         )
     ):

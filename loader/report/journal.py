@@ -5,6 +5,7 @@ Pure: the time is handed in. The names of events are those of `loader.events`, i
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -104,9 +105,13 @@ def _line(name: str, level: str, at: float, facts: dict[str, Any]) -> str:
     when = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     line = {"at": when, "level": level, "event": name, **facts}
     try:
-        return msgspec.json.encode(line).decode()
+        encoded = msgspec.json.encode(line)
     except UnicodeEncodeError:  # a path may be any bytes; what is no character of it is escaped
-        return msgspec.json.encode(_as_text(line)).decode()
+        encoded = msgspec.json.encode(_as_text(line))
+    if not encoded.isascii():
+        # Whoever writes the line may know no other letters, and escapes of a terminal's are none of JSON's.
+        encoded = json.dumps(msgspec.json.decode(encoded), separators=(",", ":")).encode()
+    return encoded.decode().replace("\x7f", "\\u007f")
 
 
 def _as_text(value: Any) -> Any:
