@@ -150,13 +150,13 @@ _ABOUT_SETTINGS = (
     " layer, or `accounts-url` with neither, end a command with exit code 2. `accounts-url` may be left out"
     " for the address of a data centre, and for one of this machine (`http://127.0.0.1:...`), where access"
     " tokens are asked for at the same host; any other `api-domain` needs it.",
-    "`loader config show` prints what counts now and where it came from; what it prints can be a `loader.toml`"
-    " itself. One file serves all commands: each takes the settings that it has. A key may be written with"
-    " `-` or `_`. A key that there is not ends a command with exit code 2 and names the nearest; a variable"
-    " that is nearly one of these is a warning that names it, any other `LOADER_...` may be somebody else's"
-    " and is passed over. `--new` and `--yes` are meant for one run: as a key, or as `LOADER_NEW` and"
-    " `LOADER_YES`, they end a command with exit code 2. `dry-run` counts for `load`; `resume`, `retry` and"
-    " `resolve`, which have no dry run, refuse to run while it is set.",
+    "`loader config show` prints what counts now and where it came from; what it prints can be a"
+    " `loader.toml` itself. One file serves all commands: each takes the settings that it has. A key may"
+    " be written with `-` or `_`. A key that there is not ends a command with exit code 2 and names the"
+    " nearest; a variable that is nearly one of these is a warning that names it, any other `LOADER_...`"
+    " may be somebody else's and is passed over. `--new` and `--yes` are meant for one run: as a key, or"
+    " as `LOADER_NEW` and `LOADER_YES`, they end a command with exit code 2. `dry-run` counts for `load`;"
+    " `resume`, `retry` and `resolve`, which have no dry run, refuse to run while it is set.",
     "Credentials are no settings and never stand in these files: see [credentials](../guide/credentials.md).",
 )
 

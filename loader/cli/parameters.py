@@ -184,7 +184,7 @@ def address_flags(command: Function) -> Function:
             setting(
                 "--accounts-url",
                 metavar="URL",
-                help="With --api-domain: where access tokens come from."
+                help="Where access tokens come from, with --api-domain."
                 "  [default: its data centre's; for http on this machine, the same host]",
             ),
         )

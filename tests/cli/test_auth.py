@@ -217,7 +217,7 @@ def test_user_organisation_edition_and_what_the_scopes_allow_are_told(desk: Desk
 def test_a_scope_that_a_load_needs_and_lacks_is_exit_6(desk: Desk) -> None:
     done = desk.run("auth", "--module", "Deals", LOADER_REFRESH_TOKEN=desk.token)
     assert done.returncode == 6
-    assert "missing ZohoCRM.modules.deals.CREATE" in screen(done)
+    assert "needs ZohoCRM.modules.deals.CREATE (missing)" in screen(done)
     assert "ZohoCRM.modules.deals.CREATE,ZohoCRM.settings.fields.READ" in screen(done)
 
 

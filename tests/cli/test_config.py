@@ -42,9 +42,10 @@ def test_every_setting_is_shown_with_its_value_and_where_it_came_from(
         "dc": ("us", "default", "default", None),
         "limit": (None, "default", "default", None),
     }
-    told = run("config", "show", "--origin").out
+    told = run("config", "show").out
     assert "# LOADER_CONCURRENCY" in told
     assert "# loader.toml, line 3" in told
+    assert run("config", "show", "--origin").out == told
 
 
 def test_what_is_shown_can_be_a_loader_toml(run: Run) -> None:
@@ -52,7 +53,7 @@ def test_what_is_shown_can_be_a_loader_toml(run: Run) -> None:
     first = run("config", "show").out
     assert tomllib.loads(first)["max-rejected"] == "1%"
     Path("loader.toml").write_text(first)
-    assert run("config", "show").out == first
+    assert tomllib.loads(run("config", "show").out) == tomllib.loads(first)
 
 
 def test_the_user_configuration_is_where_the_base_directory_specification_says(
@@ -92,8 +93,8 @@ def test_secrets_are_never_shown(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_
 def test_a_password_in_an_address_is_not_shown(
     run: Run, monkeypatch: pytest.MonkeyPatch, address: str, told: str
 ) -> None:
-    monkeypatch.setenv("LOADER_API_DOMAIN", address)
-    Path("loader.toml").write_text(f'accounts-url = "{address}"\n')
+    monkeypatch.setenv("LOADER_ACCOUNTS_URL", address)
+    Path("loader.toml").write_text(f'api-domain = "{address}"\n')
     for arguments in (("--origin",), ("--json",), ()):
         ran = run("config", "show", *arguments)
         assert ran.code == 0
@@ -127,6 +128,73 @@ def test_the_warning_is_a_line_of_json_where_all_others_are(
     monkeypatch.setenv("LOADER_CONCURENCY", "4")
     ran = run("load", "missing.ndjson", "--module", "Leads", "--log-format", "json")
     assert json.loads(ran.err.splitlines()[0])["event"] == "warned"
+
+
+@pytest.mark.parametrize(
+    ("variables", "file", "shown_as"),
+    [
+        ({"LOADER_DC": "eu"}, 'api-domain = "http://127.0.0.1:1"', {"dc": "eu"}),
+        (
+            {"LOADER_API_DOMAIN": "http://127.0.0.1:1"},
+            'dc = "eu"',
+            {"api-domain": "http://127.0.0.1:1"},
+        ),
+        (
+            {"LOADER_API_DOMAIN": "http://127.0.0.1:1"},
+            'accounts-url = "http://127.0.0.1:2"',
+            {"api-domain": "http://127.0.0.1:1"},
+        ),
+        (
+            {"LOADER_ACCOUNTS_URL": "http://127.0.0.1:1"},
+            "",
+            {"dc": "us", "accounts-url": "http://127.0.0.1:1"},
+        ),
+    ],
+)
+def test_what_a_layer_above_sets_aside_of_a_target_is_shown_as_not_set(
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    file: str,
+    shown_as: dict[str, str],
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    Path("loader.toml").write_text(file)
+    parts = ("dc", "api-domain", "accounts-url")
+    told = tomllib.loads(run("config", "show").out)
+    assert {key: told[key] for key in parts if key in told} == shown_as
+
+
+def test_settings_that_cannot_work_together_are_shown_with_a_warning(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("loader.toml").write_text('dc = "eu"\napi-domain = "http://127.0.0.1:1"\n')
+    ran = run("config", "show")
+    assert ran.code == 0
+    assert "warning: loader.toml, line 1 and loader.toml, line 2 name two targets" in ran.err
+    monkeypatch.setenv("LOADER_NEW", "1")
+    assert "warning: the variable LOADER_NEW cannot be used" in run("config", "show").err
+
+
+@pytest.mark.parametrize("command", ["load f --module Leads", "resume nowhere.load", "fields Leads"])
+@pytest.mark.parametrize("name", ["NEW", "YES"])
+def test_a_flag_that_is_meant_for_one_run_is_no_variable(
+    run: Run, monkeypatch: pytest.MonkeyPatch, command: str, name: str
+) -> None:
+    monkeypatch.setenv(f"LOADER_{name}", "1")
+    ran = run(*command.split())
+    assert ran.code == 2
+    assert ran.err.startswith(f"error: the variable LOADER_{name} cannot be used\n")
+    assert f"Type it as a flag: --{name.lower()}" in ran.err
+    assert f"unset LOADER_{name}" in ran.err
+
+
+def test_a_flag_of_two_words_that_is_misspelt_is_a_warning_too(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOADER_DRYRUN", "1")
+    assert "did you mean LOADER_DRY_RUN?" in run("fields", "Leads").err
 
 
 def test_config_alone_says_what_to_type(run: Run) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -174,6 +176,68 @@ def test_what_cannot_work_is_exit_2_on_one_screen(run: Run, arguments: tuple[str
     assert ran.err.startswith("error: ")
     assert "Traceback" not in ran.err
     assert len(ran.err.splitlines()) <= 12
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "file"),
+    [
+        (("load", "--log-format", "json"), {}, ""),
+        (("load", "x.ndjson", "--module", "Leads", "--log-format=json", "--bogus"), {}, ""),
+        (("load", "x.ndjson", "--module", "Leads", "--dc", "mars"), {"LOADER_LOG_FORMAT": "json"}, ""),
+        (("load", "-", "--module", "Leads"), {}, 'log_format = "json"'),
+        (("resume", "nowhere.load"), {"LOADER_LOG_FORMAT": "json"}, ""),
+        (("retry", "nowhere.load"), {}, 'bogus = 1\nlog-format = "json"'),
+        (("resolve", "nowhere.load", "--log-format", "json"), {"LOADER_YES": "1"}, ""),
+        (("load", "x.ndjson", "--module", "Leads", "--log-format", "json"), {}, "no toml"),
+    ],
+)
+def test_an_error_is_one_line_of_json_where_all_else_is(
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    variables: dict[str, str],
+    file: str,
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    Path("loader.toml").write_text(file)
+    ran = run(*arguments)
+    line = json.loads(ran.err)
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert (line["event"], line["level"], line["exit_code"]) == ("load_ended", "error", 2)
+    assert line["error"]["what"]
+    assert line["error"].keys() == {"what", "why", "hint"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables"),
+    [
+        (("load", "--log-format", "xml"), {"LOADER_LOG_FORMAT": "json"}),
+        (("load", "--log-format", "text"), {"LOADER_LOG_FORMAT": "json"}),
+        (("load", "--", "--log-format", "json"), {}),
+        (("check", "missing.ndjson", "--module", "Leads"), {"LOADER_LOG_FORMAT": "json"}),
+        (("loda",), {"LOADER_LOG_FORMAT": "json"}),
+    ],
+)
+def test_an_error_is_a_screen_where_nobody_asks_for_json(
+    run: Run, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], variables: dict[str, str]
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert run(*arguments).err.startswith("error: ")
+
+
+def test_a_defect_is_one_line_of_json_too_with_its_traceback_where_it_is_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    errors.tell(ZeroDivisionError("ä\x7f"), as_json=True)
+    line = capsys.readouterr().err
+    assert line.isascii()
+    assert "traceback" not in json.loads(line)["error"]
+    errors.tell(ZeroDivisionError("a"), as_json=True, debug=True)
+    told = json.loads(capsys.readouterr().err)
+    assert told["exit_code"] == 1
+    assert "ZeroDivisionError: a" in told["error"]["traceback"]
 
 
 def test_an_unexpected_error_of_a_command_is_a_defect(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from loader.settings import Credentials, LoadSettings, Threshold
 from loader.wire.options import PLAIN, InsertOptions
 from tests.cli.conftest import Run
 
+HERE, THERE = "http://127.0.0.1:1", "http://127.0.0.1:2"
+EU = ("https://www.zohoapis.eu", "https://accounts.zoho.eu")
 CANARY = "1000.canary-7f3a9c"
 CLIENT = {"LOADER_CLIENT_ID": "id", "LOADER_CLIENT_SECRET": "secret", "LOADER_REFRESH_TOKEN": CANARY}
 
@@ -95,6 +98,182 @@ def test_credits_that_pay_for_no_call_are_refused(run: Run, seen: Seen, flags: s
     told = run("load", "f", "--module", "Leads", *flags.split())
     assert told.code == 2
     assert "too little for a single call" in told.err
+
+
+@pytest.mark.parametrize("share", ["100%", "100.0 %", "250%"])
+def test_a_share_that_leaves_no_credit_is_refused(run: Run, seen: Seen, share: str) -> None:
+    told = run("load", "f", "--module", "Leads", "--keep-credits", share)
+    assert told.code == 2
+    assert "leaves no credit for this load" in told.err
+    assert run("load", "f", "--module", "Leads", "--keep-credits", "99.5%").code == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "variables", "file", "target"),
+    [
+        pytest.param("--dc eu", {"LOADER_API_DOMAIN": HERE}, "", EU, id="a flag before a variable"),
+        pytest.param(f"--api-domain {HERE}", {"LOADER_DC": "eu"}, "", (HERE, HERE), id="the other way round"),
+        pytest.param("", {"LOADER_DC": "eu"}, f'api-domain = "{HERE}"', EU, id="a variable before a file"),
+        pytest.param(
+            "--dc eu",
+            {"LOADER_DC": "in", "LOADER_API_DOMAIN": HERE, "LOADER_ACCOUNTS_URL": THERE},
+            "",
+            EU,
+            id="a target of a layer below counts for nothing, even where it is two",
+        ),
+        pytest.param(
+            f"--api-domain {HERE}",
+            {},
+            f'api-domain = "{THERE}"\naccounts-url = "{THERE}"',
+            (HERE, HERE),
+            id="the other's place of tokens goes with it",
+        ),
+        pytest.param(
+            f"--accounts-url {THERE}",
+            {"LOADER_API_DOMAIN": HERE},
+            "",
+            (HERE, THERE),
+            id="a layer above completes a target",
+        ),
+    ],
+)
+def test_the_highest_layer_that_names_a_target_names_all_of_it(
+    run: Run,
+    seen: Seen,
+    monkeypatch: pytest.MonkeyPatch,
+    flags: str,
+    variables: dict[str, str],
+    file: str,
+    target: tuple[str, str],
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    Path("loader.toml").write_text(file)
+    told = run("load", "f", "--module", "Leads", *flags.split())
+    assert told.code == 0, told.err
+    assert (seen.settings.target.api_url, seen.settings.target.accounts_url) == target
+
+
+def test_the_file_here_names_the_target_before_the_users_file(run: Run, seen: Seen) -> None:
+    user = Path(os.environ["HOME"]) / ".config" / "crm-bulk-loader" / "loader.toml"
+    user.parent.mkdir(parents=True)
+    user.write_text(f'api-domain = "{HERE}"\n')
+    Path("loader.toml").write_text('dc = "eu"\n')
+    assert run("load", "f", "--module", "Leads").code == 0
+    assert (seen.settings.target.api_url, seen.settings.target.accounts_url) == EU
+
+
+@pytest.mark.parametrize(
+    ("flags", "variables", "file", "words"),
+    [
+        (f"--dc eu --api-domain {HERE}", {}, "", "--dc and --api-domain name two targets"),
+        (
+            "",
+            {"LOADER_DC": "eu", "LOADER_API_DOMAIN": HERE},
+            "",
+            "LOADER_DC and LOADER_API_DOMAIN name two targets",
+        ),
+        ("", {}, f'dc = "eu"\napi-domain = "{HERE}"', "loader.toml, line 2 name two targets"),
+        (f"--accounts-url {HERE}", {}, "", "--accounts-url names half of a target"),
+        ("", {"LOADER_ACCOUNTS_URL": HERE}, "", "--accounts-url names half of a target"),
+    ],
+)
+def test_two_targets_of_one_layer_and_half_of_one_are_refused(
+    run: Run,
+    seen: Seen,
+    monkeypatch: pytest.MonkeyPatch,
+    flags: str,
+    variables: dict[str, str],
+    file: str,
+    words: str,
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    Path("loader.toml").write_text(file)
+    told = run("load", "f", "--module", "Leads", *flags.split())
+    assert (told.code, words in told.err) == (2, True), told.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "variables", "file", "place"),
+    [
+        ("-n", {}, "", "--dry-run"),
+        ("", {"LOADER_DRY_RUN": "1"}, "", "LOADER_DRY_RUN"),
+        ("", {}, "dry-run = true", "loader.toml, line 1"),
+    ],
+)
+def test_a_dry_run_is_one_wherever_it_is_asked_for_and_says_where(
+    run: Run,
+    seen: Seen,
+    monkeypatch: pytest.MonkeyPatch,
+    flags: str,
+    variables: dict[str, str],
+    file: str,
+    place: str,
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    Path("loader.toml").write_text(file)
+    Path("f").write_text('{"Last_Name": "Lovelace"}\n')
+    command = ("load", "f", "--module", "Leads", *flags.split())
+    told = run(*command)
+    assert told.code == 0
+    assert told.err.startswith(f"dry run, by {place}: each record was checked, none was sent\n")
+    assert not hasattr(seen, "settings")
+    quietly = run(*command, "-q").err
+    assert (f"warning: a dry run, by {place}: no record was sent" in quietly) == (not flags)
+    lines = run(*command, "--log-format", "json").err.splitlines()
+    last = json.loads(lines[-1])
+    assert (last["event"], last["dry_run_by"], last["exit_code"]) == ("dry_run_ended", place, 0)
+    assert (last["records"], last["invalid"]) == (1, 0)
+
+
+def test_a_variable_that_says_no_dry_run_is_none(
+    run: Run, seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("loader.toml").write_text("dry-run = true")
+    monkeypatch.setenv("LOADER_DRY_RUN", "0")
+    assert run("load", "f", "--module", "Leads").code == 0
+    assert seen.settings.input == "f"
+
+
+@pytest.mark.parametrize("command", ["resume", "retry", "resolve"])
+@pytest.mark.parametrize("how", ["LOADER_DRY_RUN", "loader.toml, line 1", "--dry-run"])
+def test_a_command_without_a_dry_run_refuses_to_be_asked_for_one(
+    run: Run, monkeypatch: pytest.MonkeyPatch, command: str, how: str
+) -> None:
+    flags = ["-n"] if how == "--dry-run" else []
+    if how == "LOADER_DRY_RUN":
+        monkeypatch.setenv(how, "1")
+    elif not flags:
+        Path("loader.toml").write_text("dry-run = true")
+    told = run(command, "nowhere.load", *flags)
+    assert told.code == 2
+    assert told.err.startswith(f"error: loader {command} has no --dry-run\n  {how} asks for one")
+    monkeypatch.setenv("LOADER_DRY_RUN", "0")
+    assert flags or "has no --dry-run" not in run(command, "nowhere.load").err
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("CONCURRENCY", "many", "'many' is not a whole number from 1 to 1,000"),
+        ("CONCURRENCY", "0", "'0' is not a whole number from 1 to 1,000"),
+        ("LIMIT", "1.5", "'1.5' is not a whole number from 1 on"),
+        ("METRICS_PORT", "65536", "'65536' is not a whole number from 0 to 65,535"),
+        ("RATE", "nan", "'nan' is not a number of calls: write it as 10 or 0.5"),
+        ("RATE", "-1", "'-1' is not a number of calls"),
+        ("QUIET", "perhaps", "it is true or false"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_told_in_plain_words(
+    run: Run, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, words: str
+) -> None:
+    monkeypatch.setenv(f"LOADER_{variable}", value)
+    told = run("load", "f", "--module", "Leads")
+    assert told.code == 2
+    assert words in told.err
+    assert "Recognized values" not in told.err
 
 
 def test_what_inserts_say_beside_their_records_is_left_out_unless_it_is_said(run: Run, seen: Seen) -> None:

@@ -121,7 +121,7 @@ async def test_records_of_a_program_are_each_inserted_once(tmp_path: Path, crm: 
 
 
 async def test_a_program_that_fails_has_not_ended_its_records(tmp_path: Path, crm: Crm) -> None:
-    with pytest.raises(loader.UsageError, match="the records ended with an error") as raised:
+    with pytest.raises(loader.FeedError, match="the records ended with an error") as raised:
         await load(crm, broken_after(730), tmp_path / "load")
     assert isinstance(raised.value.__cause__, ValueError)
     standing = loader.status(tmp_path / "load")
@@ -134,9 +134,28 @@ async def test_other_records_are_refused_before_anything_is_sent(tmp_path: Path,
     await load(crm, leads(500), tmp_path / "load")
     calls = crm.database.insert_calls
     others = ({"Last_Name": f"Other {number}", "Company": "Südwind"} for number in range(900))
-    with pytest.raises(loader.InputChangedError):
+    with pytest.raises(loader.InputChangedError) as raised:
         await load(crm, others, tmp_path / "load")
     assert crm.database.insert_calls == calls
+    told = raised.value
+    assert (told.what, told.why[:16]) == ("the records changed since this load began", "from record 1 on")
+    with pytest.raises(loader.InputChangedError) as raised:
+        await load(crm, leads(501), tmp_path / "load")
+    assert "append=True" in raised.value.hint
+    assert not re.search("stdin|pipe|loader load", f"{told}{raised.value}", re.IGNORECASE)
+    report = await load(crm, leads(501), tmp_path / "load", append=True)
+    assert (report.complete, report.outcomes.inserted) == (True, 501)
+
+
+async def test_records_for_a_load_of_a_file_are_told_to_be_none_of_its(tmp_path: Path, crm: Crm) -> None:
+    path = tmp_path / "leads.ndjson"
+    path.write_text('{"Last_Name": "Lovelace", "Company": "Nordwind"}\n')
+    async with loader.Loader("Leads", api_domain=crm.url, credentials=credentials(crm)) as loads:
+        await loads.load(path)
+    with pytest.raises(loader.InputChangedError) as raised:
+        await load(crm, leads(1), Path(f"{path}.load"))
+    assert "this is what a program hands over" in raised.value.why
+    assert "load_dir of their own" in raised.value.hint
 
 
 class Answer:

@@ -69,6 +69,10 @@ def test_mended_records_are_loaded_and_run_twice_they_are_not_doubled(desk: Desk
     calls = desk.crm.database.calls
     again = retry(desk).ended(0)
     assert "nothing to retry" in again.said
+    as_json = desk.run(["retry", str(desk.load_dir), "--json", "--log-format", "json"]).ended(0)
+    summary = json.loads(as_json.stdout)
+    assert summary == json.loads((desk.load_dir / "retry-1" / "summary.json").read_bytes())
+    assert json.loads(as_json.stderr)["event"] == "load_ended"
     assert desk.crm.database.calls == calls
     assert not (desk.load_dir / "retry-2").exists()
 

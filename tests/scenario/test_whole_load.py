@@ -106,6 +106,22 @@ def test_a_killed_pipe_does_not_go_on_with_other_bytes(tmp_path: Path, crm: Crm)
     assert crm.database.calls == calls
 
 
+def test_a_finished_load_from_stdin_is_resumed_with_its_exit_code_and_nothing_piped(
+    tmp_path: Path, crm: Crm
+) -> None:
+    desk = Desk(tmp_path, crm, write_leads(tmp_path / "leads.ndjson", 120, SEED))
+    with desk.input.open("ab") as stream:
+        stream.write(b'{"Company": "without a name"}\n')
+    desk.load("-", stdin=desk.input).ended(3)
+    calls = crm.database.calls
+    again = desk.run(desk.resume_command()).ended(3)
+    assert "This load has finished before; nothing was sent." in again.stderr
+    assert crm.database.calls == calls
+    desk.load("-", stdin=desk.input).ended(3)
+    desk.load("-").ended(8)  # `load` says what it loads, and that is another input
+    desk.run([*desk.resume_command(), "--append"]).ended(8)
+
+
 def test_stdin_without_a_load_directory_is_a_usage_error(tmp_path: Path, crm: Crm) -> None:
     desk = Desk(tmp_path, crm, write_leads(tmp_path / "leads.ndjson", 10, SEED))
     finished = desk.run(["load", "-", "--module", "Leads", *crm.target], stdin=desk.input)

@@ -26,8 +26,8 @@ TARGET = Target("Leads", "https://crm.example", "https://accounts.example")
 LINE = b'{"Last_Name":"n"}\n'
 
 
-async def finished_load(source: Path, load_dir: Path) -> None:
-    """A load of one line, which was refused, as its run has left it."""
+async def finished_load(source: Path, load_dir: Path, *, refused: bool = True) -> None:
+    """A load of one line, which was refused or there already, as its run has left it."""
     settings = LoadSettings(input=str(source), load_dir=load_dir, target=TARGET, key="Email")
     identity = recall.recorded(recall.identity_of(settings))
     log = directory.create(settings, Opening(identity, 1000.0, "user"), organisation="org")
@@ -37,10 +37,11 @@ async def finished_load(source: Path, load_dir: Path) -> None:
     await recorder.intend(Window(batches))
     attempt = Attempt(1, 1, [1], [LINE])
     recorder.sent(attempt, 2000.0)
-    recorder.settle(attempt, Settlement(others=[RecordOutcome(1, Outcome.REJECTED, code="INVALID_DATA")]))
+    outcome, code = (Outcome.REJECTED, "INVALID_DATA") if refused else (Outcome.DUPLICATE, "DUPLICATE_DATA")
+    recorder.settle(attempt, Settlement(others=[RecordOutcome(1, outcome, code=code)]))
     await recorder.seal(3000.0)
     log.close()
-    for name in (REASONS, REJECTED, SUMMARY):
+    for name in (REASONS, REJECTED, SUMMARY) if refused else (SUMMARY,):
         (load_dir / name).write_bytes(LINE)
 
 
@@ -66,6 +67,28 @@ async def test_what_the_last_retry_refused_is_not_sent_again_before_it_was_mende
     assert "was not mended" in found.why
     assert found.exit_code == 3
     assert str(load_dir / "retry-1" / REJECTED) in found.why
+
+
+async def test_a_load_that_refused_none_has_nothing_to_retry(tmp_path: Path) -> None:
+    source = tmp_path / "leads.ndjson"
+    source.write_bytes(LINE)
+    load_dir = tmp_path / "leads.load"
+    await finished_load(source, load_dir, refused=False)
+    found = await retry_of(load_dir)
+    assert isinstance(found, NothingLeft)
+    assert found.exit_code == 0
+    assert found.why == f"the load of {load_dir} refused none"
+    assert (found.load_dir, found.summary.outcomes.duplicate, found.summary.exit_code) == (load_dir, 1, 3)
+
+
+async def test_rejected_records_that_somebody_has_moved_are_missed(tmp_path: Path) -> None:
+    source = tmp_path / "leads.ndjson"
+    source.write_bytes(LINE)
+    load_dir = tmp_path / "leads.load"
+    await finished_load(source, load_dir)
+    (load_dir / REJECTED).unlink()
+    with pytest.raises(UsageError, match="there are no rejected records to retry"):
+        await retry_of(load_dir)
 
 
 async def unfinished_load(tmp_path: Path, *, input_name: str, exit_code: int) -> Path:
