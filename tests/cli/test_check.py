@@ -91,8 +91,9 @@ def test_a_good_file_ends_with_0_and_the_command_that_loads_it(tmp_path: Path) -
         ("--api-domain", "http://127.0.0.1:9"),
         ("--api-domain", "http://127.0.0.1:9", "--accounts-url", "http://127.0.0.1:8"),
         ("--dc", "in", "--accounts-url", "http://127.0.0.1:8"),
+        ("--dc", "us", "--accounts-url", "http://127.0.0.1:8"),
     ],
-    ids=["a data centre", "an address", "two addresses", "both"],
+    ids=["a data centre", "an address", "two addresses", "both", "the usual one and an address"],
 )
 def test_the_next_command_goes_to_the_same_target(tmp_path: Path, target: tuple[str, ...]) -> None:
     path = tmp_path / "good.ndjson"

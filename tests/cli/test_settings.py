@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from loader.credentials import read_credentials
 from loader.errors import CredentialsError
 from loader.settings import Credentials, LoadSettings, Threshold
 from loader.wire.options import PLAIN, InsertOptions
-from tests.cli.conftest import Run
+from tests.cli.conftest import Ran, Run
 
 HERE, THERE = "http://127.0.0.1:1", "http://127.0.0.1:2"
 EU = ("https://www.zohoapis.eu", "https://accounts.zoho.eu")
@@ -41,6 +42,22 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
     found = Seen()
     monkeypatch.setattr(load, "run_load", found)
     return found
+
+
+LoadWith = Callable[[str, Mapping[str, str], str], Ran]
+
+
+@pytest.fixture
+def load_with(run: Run, monkeypatch: pytest.MonkeyPatch) -> LoadWith:
+    """Runs `load f` with these flags, variables and `loader.toml`."""
+
+    def ran(flags: str, variables: Mapping[str, str], file: str) -> Ran:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        Path("loader.toml").write_text(file)
+        return run("load", "f", "--module", "Leads", *flags.split())
+
+    return ran
 
 
 def test_defaults(run: Run, seen: Seen) -> None:
@@ -138,18 +155,14 @@ def test_a_share_that_leaves_no_credit_is_refused(run: Run, seen: Seen, share: s
     ],
 )
 def test_the_highest_layer_that_names_a_target_names_all_of_it(
-    run: Run,
+    load_with: LoadWith,
     seen: Seen,
-    monkeypatch: pytest.MonkeyPatch,
     flags: str,
     variables: dict[str, str],
     file: str,
     target: tuple[str, str],
 ) -> None:
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    Path("loader.toml").write_text(file)
-    told = run("load", "f", "--module", "Leads", *flags.split())
+    told = load_with(flags, variables, file)
     assert told.code == 0, told.err
     assert (seen.settings.target.api_url, seen.settings.target.accounts_url) == target
 
@@ -179,18 +192,13 @@ def test_the_file_here_names_the_target_before_the_users_file(run: Run, seen: Se
     ],
 )
 def test_two_targets_of_one_layer_and_half_of_one_are_refused(
-    run: Run,
-    seen: Seen,
-    monkeypatch: pytest.MonkeyPatch,
+    load_with: LoadWith,
     flags: str,
     variables: dict[str, str],
     file: str,
     words: str,
 ) -> None:
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    Path("loader.toml").write_text(file)
-    told = run("load", "f", "--module", "Leads", *flags.split())
+    told = load_with(flags, variables, file)
     assert (told.code, words in told.err) == (2, True), told.err
 
 
@@ -203,26 +211,21 @@ def test_two_targets_of_one_layer_and_half_of_one_are_refused(
     ],
 )
 def test_a_dry_run_is_one_wherever_it_is_asked_for_and_says_where(
-    run: Run,
+    load_with: LoadWith,
     seen: Seen,
-    monkeypatch: pytest.MonkeyPatch,
     flags: str,
     variables: dict[str, str],
     file: str,
     place: str,
 ) -> None:
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    Path("loader.toml").write_text(file)
     Path("f").write_text('{"Last_Name": "Lovelace"}\n')
-    command = ("load", "f", "--module", "Leads", *flags.split())
-    told = run(*command)
+    told = load_with(flags, variables, file)
     assert told.code == 0
     assert told.err.startswith(f"dry run, by {place}: each record was checked, none was sent\n")
     assert not hasattr(seen, "settings")
-    quietly = run(*command, "-q").err
+    quietly = load_with(f"{flags} -q", variables, file).err
     assert (f"warning: a dry run, by {place}: no record was sent" in quietly) == (not flags)
-    lines = run(*command, "--log-format", "json").err.splitlines()
+    lines = load_with(f"{flags} --log-format json", variables, file).err.splitlines()
     last = json.loads(lines[-1])
     assert (last["event"], last["dry_run_by"], last["exit_code"]) == ("dry_run_ended", place, 0)
     assert (last["records"], last["invalid"]) == (1, 0)

@@ -504,6 +504,12 @@ def test_all_errors_of_a_record_are_told_wherever_they_stand(name: str) -> None:
     assert [error.code for error in item.errors] == ["DUPLICATE_DATA", "DUPLICATE_DATA", "INVALID_DATA"]
 
 
+def test_a_single_error_among_several_is_told_as_one() -> None:
+    inner = [error("INVALID_DATA", api_name="Born", expected_data_type="date")]
+    item = answered(data(error("MULTIPLE_OR_MULTI_ERRORS", errors=inner), success("1")), 2).items[0]
+    assert item.message == "1 error: INVALID_DATA Born: invalid data (expected date)"
+
+
 def test_of_very_many_errors_codes_and_fields_are_told() -> None:
     inner = [error("DUPLICATE_DATA", "duplicate data " * 9, api_name=f"F{number}") for number in range(9)]
     item = answered(data(error("MULTIPLE_OR_MULTI_ERRORS", errors=inner), success("1")), 2).items[0]
