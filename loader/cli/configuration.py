@@ -94,7 +94,7 @@ def _require_none_hidden(context: click.Context) -> None:
                 flag = max(option.opts, key=len)
                 raise UsageError(
                     f"loader {context.info_name} has no {flag}",
-                    why=f"{place} asks for one, and this command does what it does",
+                    why=f"{place} asks for one, and this command would go about its work all the same",
                     hint=f"Run it without: take {place} away. Where a load stands: loader status DIR",
                 )
 
