@@ -77,12 +77,17 @@ async def _retry_of(load_dir: Path) -> LoadSettings | NothingLeft:
             " the CRM takes it now as it is"
         )
         return NothingLeft(why, summary, latest, summary.exit_code)
-    if rejected.exists() and not rejected.stat().st_size:
+    _require_to_be_loaded(rejected)
+    if not rejected.stat().st_size:
         return NothingLeft(f"{rejected} is empty", summary, latest)
-    return _new(recorded_settings(first), rejected, first / f"retry-{len(retries) + 1}")
+    place = first / f"retry-{len(retries) + 1}"
+    # All lines were refused once: how many, or how few, to stop at was said of another input.
+    return msgspec.structs.replace(
+        recorded_settings(first), input=str(rejected), load_dir=place, limit=None, max_rejected=None
+    )
 
 
-def _new(settings: LoadSettings, rejected: Path, place: Path) -> LoadSettings:
+def _require_to_be_loaded(rejected: Path) -> None:
     if not rejected.exists():
         raise UsageError(
             f"there are no rejected records to retry: {rejected} does not exist",
@@ -95,10 +100,6 @@ def _new(settings: LoadSettings, rejected: Path, place: Path) -> LoadSettings:
             why=f"not by a retry, but into {other}; a retry would send the same records again",
             hint=f"Go on with that load: {command('resume', other)}, or {command('retry', other)}",
         )
-    # All lines were refused once: how many, or how few, to stop at was said of another input.
-    return msgspec.structs.replace(
-        settings, input=str(rejected), load_dir=place, limit=None, max_rejected=None
-    )
 
 
 def _unfinished(load_dir: Path, ledger: Ledger) -> UsageError:
