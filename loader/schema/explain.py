@@ -103,7 +103,7 @@ def explain(key: str, raw: msgspec.Raw, rule: Rule | None) -> Iterator[Problem]:
 
 def _explain_member(rule: Rule, value: Any, path: str) -> Iterator[Problem]:
     """Every problem of a value under this path, null included."""
-    if rule.mandatory and is_no_value(value):
+    if rule.mandatory and _is_missing(rule.field, value):
         yield missing(rule.field, path)
     elif value is not None and rule.shape != s.ANYTHING:
         yield from _explain_value(rule, value, path)
@@ -114,6 +114,15 @@ def is_no_value(value: object) -> bool:
     return value is None or value in ([], {}) or (isinstance(value, str) and not value.strip())
 
 
+def _is_missing(field: Field, value: object) -> bool:
+    """Whether a mandatory field lacks a value: an array of nothing is one of the wrong type to a text."""
+    if value == []:
+        return field.json_type in (JsonType.ARRAY, JsonType.OTHER)
+    if value == {}:
+        return field.json_type in (JsonType.OBJECT, JsonType.OTHER)
+    return is_no_value(value)
+
+
 def _explain_value(rule: Rule, value: Any, path: str) -> Iterator[Problem]:
     """Every problem of a value that is neither null nor missing."""
     if not _fits(rule.shape, value):
@@ -121,7 +130,7 @@ def _explain_value(rule: Rule, value: Any, path: str) -> Iterator[Problem]:
     elif rule.shape in s.ARRAYS:
         yield from _explain_items(rule, value, path)
     elif rule.shape == s.LOOKUP:
-        yield from _explain_id(value, path)
+        yield from _explain_linked(value, path) if rule.by_id else _explain_id(value, path)
     elif rule.shape == s.CHOICE:
         yield from _explain_choice(rule, value, path)
     elif (long := _too_long(rule, value, path) or _too_fine(rule, value, path)) is not None:

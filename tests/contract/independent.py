@@ -254,12 +254,16 @@ def takes_call(record: Mapping[str, Any]) -> bool:
 
 
 def takes_deal(record: Mapping[str, Any]) -> bool:
-    """A name, a stage, a pipeline where pipelines are enabled; a probability from 0 to 100."""
+    """A name, a stage, a pipeline where pipelines are enabled; a probability; a contact by its id."""
     if not all(_is_there(record, key) for key in ("Deal_Name", "Stage", "Pipeline")):
         return False
     if record["Pipeline"] != "Standard (Standard)" or record["Stage"] not in ("Qualification", "Closed Won"):
         return False
-    probability = record.get("Probability")
+    probability, contact, account = map(record.get, ("Probability", "Contact_Name", "Account_Name"))
+    if contact is not None and not (is_reference(contact) and _has_id(contact)):
+        return False
+    if account is not None and not is_reference(account):
+        return False
     return probability is None or (_is_number(probability) and 0 <= probability <= 100)
 
 

@@ -195,6 +195,8 @@ deals = sometimes(
     Stage=st.sampled_from(["Qualification", "Closed Won", "Nowhere", "", None]),
     Pipeline=st.sampled_from(["Standard (Standard)", "Other", "", None]),
     Probability=st.sampled_from([0, 100, 60.5, 101, -1, None]),
+    Contact_Name=references,
+    Account_Name=references,
 )
 events = sometimes(
     Event_Title=st.sampled_from(["Review", "", None]),

@@ -192,6 +192,52 @@ def test_what_is_refused_and_in_which_words(
     assert all(p.message.startswith(p.path) for p in found)
 
 
+@pytest.mark.parametrize(("value", "kind"), [({}, "an object"), ([], "an array")])
+def test_nothing_of_the_wrong_type_is_a_wrong_type_in_a_mandatory_field(value: object, kind: str) -> None:
+    (problem,) = check(LEADS, lead(Last_Name=value))
+    assert (problem.code, problem.expected_data_type) == (INVALID_DATA, "text")
+    assert problem.message == f"Last_Name is {kind}; it takes a string"
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [({}, MANDATORY_NOT_FOUND), ([], INVALID_DATA), (None, MANDATORY_NOT_FOUND)],
+)
+def test_nothing_in_a_mandatory_lookup_is_what_an_object_without_members_is(value: object, code: str) -> None:
+    vendor = Field("Vendor_Name", FieldType.LOOKUP, JsonType.OBJECT, mandatory=True)
+    assert [problem.code for problem in check(Module("Orders", (vendor,)), {"Vendor_Name": value})] == [code]
+
+
+CONTACT = Module(
+    "Deals",
+    tuple(
+        Field(name, FieldType.LOOKUP, JsonType.OBJECT, module=module)
+        for name, module in (("Account_Name", "Accounts"), ("Contact_Name", "Contacts"))
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("record", "paths"),
+    [
+        ({"Contact_Name": {"name": "Daly"}}, ["Contact_Name.id"]),
+        ({"Contact_Name": {}}, ["Contact_Name.id"]),
+        ({"Contact_Name": {"id": "1", "name": "Daly"}}, []),
+        ({"Contact_Name": {"id": 1}}, []),
+        ({"Contact_Name": {"Legacy_Id": "17"}}, []),
+        ({"Contact_Name": None}, []),
+        ({"Account_Name": {"name": "ABC"}}, []),
+    ],
+)
+def test_a_contact_is_named_by_its_id_and_an_account_by_its_name_too(
+    record: dict[str, object], paths: list[str]
+) -> None:
+    found = check(CONTACT, record)
+    assert [(problem.code, problem.path) for problem in found] == [
+        (MANDATORY_NOT_FOUND, path) for path in paths
+    ]
+
+
 @pytest.mark.parametrize(
     "text",
     [
