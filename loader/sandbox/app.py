@@ -28,6 +28,7 @@ from loader.sandbox.calls import Parts
 from loader.sandbox.catalogue import Catalogue, catalogue
 from loader.sandbox.faults import FaultPlan, FaultShare
 from loader.sandbox.handlers import Api
+from loader.sandbox.hold import cannot_use, held
 from loader.sandbox.organisation import Organisation, read_organisation
 from loader.sandbox.quotas import Credits, Places
 from loader.sandbox.store import Store
@@ -143,6 +144,7 @@ async def running(settings: SandboxSettings) -> AsyncIterator[Ready]:
             directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="loader-sandbox-"))
         path = settings.db or Path(directory or "") / "sandbox.db"
         listener = stack.enter_context(closing(_listen(settings.port)))
+        stack.enter_context(held(path))
         store = stack.enter_context(closing(_open(path, id_prefix=settings.id_prefix)))
         client = _client(store)
         plan = Organisation() if settings.org is None else read_organisation(settings.org)
@@ -178,11 +180,7 @@ def _open(path: Path, *, id_prefix: int) -> Store:
     try:
         return Store(path, id_prefix=id_prefix)
     except sqlite3.Error as error:
-        raise UsageError(
-            f"the sandbox cannot use {path} as its database",
-            why=str(error),
-            hint="Name a file in a directory that exists: loader sandbox --db sandbox.db",
-        ) from None
+        raise cannot_use(path, str(error)) from None
 
 
 def _client(store: Store) -> ClientSecrets:

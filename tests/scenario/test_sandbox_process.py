@@ -118,6 +118,21 @@ def test_a_sandbox_on_the_same_database_goes_on_with_client_records_and_numbers(
     assert stored_ids(database) == {first, second}
 
 
+def test_a_second_sandbox_is_refused_until_the_first_is_dead(tmp_path: Path) -> None:
+    database = tmp_path / "sandbox.db"
+    with sandbox(database) as (process, ready):
+        done = subprocess.run(
+            command("--db", str(database)), capture_output=True, text=True, timeout=30, check=False
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"another sandbox holds {database}" in " ".join(done.stderr.split())
+        insert(ready, token_of(ready), ["a@b.cd"])
+        process.kill()
+        process.wait(20)
+        with sandbox(database) as (_, after):
+            assert after["refresh_token"] == ready["refresh_token"]
+
+
 # --- The command --------------------------------------------------------------------------------------------
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "reference" / "sandbox-org.toml"
