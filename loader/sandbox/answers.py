@@ -27,6 +27,8 @@ class Answer(msgspec.Struct, frozen=True):
     content_type: str = "application/json;charset=UTF-8"
     cut: bool = False
     """Only the first half of the body leaves, under the length of the whole."""
+    allow: str = ""
+    """The methods that the address takes, where it does not take the call's."""
 
 
 class User(msgspec.Struct, frozen=True):
@@ -136,6 +138,23 @@ def parameter_missing(name: str) -> Answer:
     )
 
 
+NOT_SERVED: Final = "NOT_SERVED_BY_THE_SANDBOX"
+"""A code of the sandbox's own."""
+
+
+def not_served(what: str, *, status: int, instead: str = "", allow: str = "") -> Answer:
+    """The API has this call, the sandbox does not; `instead`: the call that comes nearest."""
+    why = f"the API has {what}, the sandbox does not: it inserts records and reads them back"
+    details = {"instead": instead} if instead else {}
+    return Answer(status, _encode(error(NOT_SERVED, why, details)), allow=allow)
+
+
+APPROVED: Final = "approved"
+UNAPPROVED: Final = "webform_unapproved"
+"""What a record that was sent with `"$approved": false` is. The search page lists it among the states, and
+the insert-records page has `$approved` for what web forms procured; no source shows the answer itself."""
+
+
 class SuccessTemplate:
     """What goes before and after the id in the success item of a record created at this time."""
 
@@ -145,18 +164,23 @@ class SuccessTemplate:
             b'{"code":"SUCCESS","details":{"Modified_Time":' + at + b',"Modified_By":' + by
             + b',"Created_Time":' + at + b',"id":"'
         )  # fmt: skip
-        self.tail = (
-            b'","Created_By":' + by
-            + b',"$approval_state":"approved"},"message":"record added","status":"success"}'
-        )  # fmt: skip
+        self.tail = _tail(by, APPROVED)
+        self.unapproved_tail = _tail(by, UNAPPROVED)
 
-    def item(self, record_id: int) -> bytes:
-        return b"%b%d%b" % (self.head, record_id, self.tail)
+    def item(self, record_id: int, *, unapproved: bool = False) -> bytes:
+        return b"%b%d%b" % (self.head, record_id, self.unapproved_tail if unapproved else self.tail)
 
     def items(self, first_id: int, count: int) -> bytes:
-        """The items of records with consecutive ids, joined."""
+        """The items of approved records with consecutive ids, joined."""
         ids = [b"%d" % each for each in range(first_id, first_id + count)]
         return self.head + (self.tail + b"," + self.head).join(ids) + self.tail
+
+
+def _tail(by: bytes, state: str) -> bytes:
+    return (
+        b'","Created_By":' + by + b',"$approval_state":' + _encode(state)
+        + b'},"message":"record added","status":"success"}'
+    )  # fmt: skip
 
 
 def inserted(items: Sequence[bytes], status: int) -> Answer:

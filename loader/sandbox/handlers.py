@@ -1,7 +1,7 @@
 """The calls of the API: what is asked, in which order it is refused, and how its answer leaves.
 
 Each call takes the same way: number, address, credentials, scope, method, quota, work, latency, answer. The
-work itself is `inserting.py`, `reading.py` and `settings.py`.
+work itself is `inserting.py`, `reading.py`, `querying.py` and `settings.py`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from loader.sandbox.answers import Answer
 from loader.sandbox.auth import Belief
 from loader.sandbox.calls import Exchange, Handler, Parts, iso, priced
 from loader.sandbox.inserting import Inserting
+from loader.sandbox.querying import Querying
 from loader.sandbox.reading import Reading
 from loader.sandbox.scopes import CREATE, READ
 from loader.sandbox.settings import Settings
+from loader.sandbox.unserved import UNSERVED_ALONE, UNSERVED_WORDS, unserved_method, unserved_path
 
 _VERSION: Final = re.compile(r"v[2-8](\.1)?")
 
@@ -41,6 +43,7 @@ class Api:
         self._store = parts.store
         self._inserting = Inserting(parts)
         self._reading = Reading(parts)
+        self._querying = Querying(parts)
         self._fixed = self._fixed_routes(Settings(parts))
 
     def close(self) -> None:
@@ -75,6 +78,8 @@ class Api:
         headers = self._headers(exchange)
         if answer.body:
             headers["Content-Type"] = answer.content_type
+        if answer.allow:
+            headers["Allow"] = answer.allow
         return web.Response(status=answer.status, body=answer.body or None, headers=headers)
 
     def _headers(self, exchange: Exchange) -> dict[str, str]:
@@ -93,17 +98,18 @@ class Api:
         if segments == ["oauth", "v2", "token"]:
             return await self._token(exchange)
         if len(segments) < 3 or segments[0] != "crm" or not _VERSION.fullmatch(segments[1]):
-            return answers.INVALID_URL_PATTERN
-        routes = self._routes(segments[2:])
+            return unserved_path(segments[1:]) or answers.INVALID_URL_PATTERN
+        path = segments[2:]
+        routes = self._routes(path)
         if routes is None:
-            return answers.INVALID_URL_PATTERN
+            return unserved_path(path) or answers.INVALID_URL_PATTERN
         belief = self._parts.tokens.believe(request.headers.get("Authorization"), now=exchange.at)
         if belief is not Belief.BELIEVED:
             return answers.AUTHENTICATION_FAILURE if belief is Belief.NO_TOKEN else answers.INVALID_TOKEN
         exchange.user = self._parts.callers[self._parts.tokens.refresh_token_of(exchange.authorization)]
         route = routes.get(request.method)
         if route is None:
-            return answers.INVALID_REQUEST_METHOD
+            return unserved_method(request.method, path) or answers.INVALID_REQUEST_METHOD
         return await self._allowed(exchange, route)
 
     async def _allowed(self, exchange: Exchange, route: Route) -> Answer | None:
@@ -127,7 +133,7 @@ class Api:
             ("org",): (settings.org, lambda: scopes.group("org")),
         }
         routes = {path: {"GET": Route(priced(parts, read), may)} for path, (read, may) in reads.items()}
-        return routes | {("coql",): {"POST": Route(self._reading.coql, lambda: scopes.group("coql"))}}
+        return routes | {("coql",): {"POST": Route(self._querying.coql, lambda: scopes.group("coql"))}}
 
     def _routes(self, path: list[str]) -> Mapping[str, Route] | None:
         fixed = self._fixed.get(tuple(path))
@@ -137,6 +143,10 @@ class Api:
         match path:
             case ["settings", *_]:
                 return None
+            case [_, word] if word in UNSERVED_WORDS:
+                return None
+            case [word] if word in UNSERVED_ALONE and self._unserved(word):
+                return None
             case [module]:
                 return {
                     "POST": Route(
@@ -144,7 +154,7 @@ class Api:
                         lambda: self._unserved(module) or scopes.module(module, CREATE),
                     ),
                     "GET": Route(
-                        priced(self._parts, reading.by_ids),
+                        priced(self._parts, reading.several),
                         lambda: self._unserved(module) or scopes.module(module, READ),
                     ),
                 }

@@ -16,8 +16,8 @@ from loader.sandbox.externals import HEADER, external_paths
 from loader.sandbox.faults import FaultKind
 from loader.sandbox.inserts import Body, Decision, Known
 from loader.sandbox.references import USERS
+from loader.sandbox.store import row_id
 from loader.sandbox.switches import Switch, statuses
-from loader.wire.options import is_record_id
 
 
 class Inserting:
@@ -196,7 +196,8 @@ class _Directory:
     def is_there(self, module: str, record_id: str) -> bool:
         if module == USERS:
             return any(each.id == record_id for each in self._parts.users)
-        found = self._parts.store.module_of(int(record_id)) if is_record_id(record_id) else None
+        row = row_id(record_id)
+        found = None if row is None else self._parts.store.module_of(row)
         return found is not None and module in ("", found)
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from loader.sandbox import answers
 from loader.sandbox.answers import Answer, Item, SuccessTemplate, User
+from loader.sandbox.approval import is_unapproved, some_may_be
 from loader.sandbox.catalogue import Keys, Served
 from loader.sandbox.examination import Examination
 from loader.sandbox.options import NONE, Options, options_of
@@ -94,17 +95,20 @@ class Decision(msgspec.Struct, frozen=True):
 
     records: tuple[NewRecord, ...]
     failed: Mapping[int, Item]
+    unapproved: frozenset[int] = frozenset()
+    """Ids of records that wait for approval."""
 
     def answer(self, template: SuccessTemplate, statuses: Statuses, *, paths: bool = True) -> Answer:
         """The answer, once the records are applied; `paths`: errors say where in the body they are."""
-        if not self.failed:
+        if not self.failed and not self.unapproved:
             return answers.all_inserted(template.items(self.records[0].id, len(self.records)))
         items: dict[int, list[bytes]] = {}
-        for position, item in self.failed.items():
-            shown = item if paths else answers.without_paths(item)
+        for position, failure in self.failed.items():
+            shown = failure if paths else answers.without_paths(failure)
             items[position] = [msgspec.json.encode(shown)]
         for each in self.records:
-            items.setdefault(each.position, []).append(template.item(each.id))
+            item = template.item(each.id, unapproved=each.id in self.unapproved)
+            items.setdefault(each.position, []).append(item)
         status = statuses.of(failed=len(self.failed), inserted=len(self.records))
         return answers.inserted([item for position in sorted(items) for item in items[position]], status)
 
@@ -141,7 +145,10 @@ def decide(
             msgspec.structs.replace(each, links=links[each.position]) if links[each.position] else each
             for each in records
         ]
-    return Decision(tuple(records), failed)
+    unapproved: frozenset[int] = frozenset()
+    if some_may_be(raws):
+        unapproved = frozenset(each.id for each in records if is_unapproved(each.raw))
+    return Decision(tuple(records), failed, unapproved)
 
 
 def _records(

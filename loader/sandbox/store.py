@@ -1,13 +1,13 @@
 """What the sandbox keeps: records, their unique values, the calls and the apply-log, in SQLite.
 
 The tables are an interface: tests and other programs read them while the sandbox runs. No JSON is looked at
-here but for the one query that has no index.
+here.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +41,8 @@ _PRAGMAS: Final = (
     "PRAGMA cache_size=-65536",
     "PRAGMA wal_autocheckpoint=8000",
 )
+
+_ID_DIGITS: Final = 19
 
 SERIAL_FIRST: Final = 1_000_001
 """Serials of records begin here; those below are for users, modules and fields."""
@@ -180,6 +182,14 @@ class Store:
         rows = (self._db.execute(query, (each, module)).fetchone() for each in ids)
         return [StoredRecord(*row) for row in rows if row is not None]
 
+    def page(self, module: str, *, skip: int, count: int, descending: bool) -> list[StoredRecord]:
+        """So many records of a module in the order of their ids, after so many others."""
+        query = (
+            "SELECT id, raw, created_time, created_by FROM records WHERE module=? "  # noqa: S608 - one of two words
+            f"ORDER BY id {'DESC' if descending else 'ASC'} LIMIT ? OFFSET ?"
+        )
+        return [StoredRecord(*row) for row in self._db.execute(query, (module, count, skip))]
+
     def setting(self, name: str) -> str | None:
         """What an earlier run kept under this name."""
         row = self._db.execute("SELECT value FROM sandbox WHERE name=?", (name,)).fetchone()
@@ -192,23 +202,28 @@ class Store:
         return int(self._db.execute(query).fetchone()[0] or 0)
 
 
-def scan(path: Path, module: str, *, field: str, values: Sequence[str], limit: int) -> list[StoredRecord]:
-    """The records whose `field` has one of `values`, by reading all of them: for fields without an index.
+def row_id(text: str) -> int | None:
+    """An id of the API as a row has it; None: no row can."""
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= _ID_DIGITS else None
+    return number if number is not None and number < 2**63 else None
 
-    Case and surrounding space do not count. It opens a connection of its own, for it runs in another thread.
-    """
-    wanted = {value.strip().casefold() for value in values}
 
-    def is_wanted(value: object) -> bool:
-        return value is not None and str(value).strip().casefold() in wanted
+class Reader:
+    """Reads on another thread, with a connection of its own."""
 
-    reader = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    try:
-        reader.create_function("wanted", 1, is_wanted, deterministic=True)
-        query = (
-            "SELECT id, raw, created_time, created_by FROM records "
-            "WHERE module=? AND wanted(json_extract(CAST(raw AS TEXT), ?)) LIMIT ?"
-        )
-        return [StoredRecord(*row) for row in reader.execute(query, (module, f'$."{field}"', limit))]
-    finally:
-        reader.close()
+    def __init__(self, path: Path) -> None:
+        self._db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def records(self, module: str) -> Iterator[StoredRecord]:
+        """All records of a module, in the order of their ids."""
+        query = "SELECT id, raw, created_time, created_by FROM records WHERE module=? ORDER BY id"
+        return (StoredRecord(*row) for row in self._db.execute(query, (module,)))
+
+    def linked(self, record_id: int, path: str) -> int | None:
+        """The record that a lookup means which came as an external value."""
+        query = "SELECT target_id FROM links WHERE record_id=? AND path=?"
+        row = self._db.execute(query, (record_id, path)).fetchone()
+        return None if row is None else int(row[0])

@@ -13,6 +13,11 @@ import aiohttp
 from loader.sandbox.app import Ready, SandboxSettings, running
 
 
+def lead(**members: Any) -> dict[str, Any]:
+    """A lead that is taken as it is."""
+    return {"Last_Name": "Daly"} | members
+
+
 @dataclass
 class Reply:
     status: int

@@ -14,7 +14,7 @@ import pytest
 from loader.errors import UsageError
 from loader.sandbox.app import SandboxSettings, running
 from loader.sandbox.faults import FaultKind, FaultShare
-from tests.scenario.sandbox_client import Client, client_of
+from tests.scenario.sandbox_client import Client, client_of, lead
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -23,10 +23,6 @@ pytestmark = pytest.mark.timeout(30)
 async def client(tmp_path: Path) -> AsyncIterator[Client]:
     async with client_of(tmp_path, unique=("Leads.Email",)) as client:
         yield client
-
-
-def lead(**members: Any) -> dict[str, Any]:
-    return {"Last_Name": "Daly"} | members
 
 
 # --- Tokens -------------------------------------------------------------------------------------------------
@@ -209,7 +205,7 @@ async def test_an_external_field_is_unique(tmp_path: Path) -> None:
             },
         ),
         (
-            "PUT",
+            "PATCH",
             "/crm/v8/Leads",
             400,
             {
@@ -476,7 +472,15 @@ async def test_nothing_found_is_a_204_without_a_body(client: Client, path: str) 
     ("path", "code"),
     [
         ("Leads?ids=5", "REQUIRED_PARAM_MISSING"),
-        ("Leads?fields=Email", "REQUIRED_PARAM_MISSING"),
+        ("Leads", "REQUIRED_PARAM_MISSING"),
+        ("Leads?fields=Email&ids=", "REQUIRED_PARAM_MISSING"),
+        ("Leads?fields=Email&page=11", "INVALID_DATA"),
+        ("Leads?fields=Email&page=0", "INVALID_DATA"),
+        ("Leads?fields=Email&per_page=201", "INVALID_DATA"),
+        ("Leads?fields=Email&per_page=x", "INVALID_DATA"),
+        ("Leads?fields=Email&sort_by=City", "INVALID_DATA"),
+        ("Leads?fields=Email&sort_order=up", "INVALID_DATA"),
+        ("Leads?fields=" + ",".join(["Email"] * 51), "LIMIT_EXCEEDED"),
         ("Leads?fields=Email&ids=" + ",".join(["5"] * 101), "LIMIT_EXCEEDED"),
         ("Leads?fields=Email&ids=5,x", "INVALID_DATA"),
         ("Leads/x", "INVALID_DATA"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from loader.sandbox.store import Call, NewRecord, Store, scan
+from loader.sandbox.store import Call, NewRecord, Reader, Store, row_id
 
 PREFIX = 5_725_767
 CREATED = ("2023-05-10T01:10:47-07:00", "5725767000000411001")
@@ -88,14 +88,28 @@ def test_records_are_read_in_the_order_that_is_asked_for(store: Store) -> None:
     assert store.records("Contacts", ids) == []
 
 
-def test_a_field_without_an_index_is_found_by_reading_all(store: Store) -> None:
-    wanted = add(store, b'{"City":" Paris "}')
-    add(store, b'{"City":null}')
-    add(store, b"{}")
-    add(store, b'{"City":"Lyon"}')
-    assert [
-        each.id for each in scan(store.path, "Leads", field="City", values=["paris", "None"], limit=9)
-    ] == [wanted]
-    assert [
-        each.id for each in scan(store.path, "Leads", field="City", values=["paris", "lyon"], limit=1)
-    ] == [wanted]
+def test_another_thread_reads_a_module_in_the_order_of_its_ids(store: Store) -> None:
+    ids = [add(store, b"{}") for _ in range(2)]
+    link = NewRecord(store.next_id, 0, b"{}", links=(("Account_Name", ids[0]),))
+    store.apply("Leads", [link], call(store.next_call()), created=CREATED)
+    with closing(Reader(store.path)) as reader:
+        assert [each.id for each in reader.records("Leads")] == [*ids, link.id]
+        assert list(reader.records("Contacts")) == []
+        assert reader.linked(link.id, "Account_Name") == ids[0]
+        assert reader.linked(ids[0], "Account_Name") is None
+
+
+def test_a_page_has_so_many_records_after_so_many_others(store: Store) -> None:
+    ids = [add(store, b"{}") for _ in range(5)]
+    last = store.page("Leads", skip=1, count=2, descending=True)
+    assert [each.id for each in last] == [ids[3], ids[2]]
+    first = store.page("Leads", skip=0, count=9, descending=False)
+    assert [each.id for each in first] == ids
+
+
+@pytest.mark.parametrize(
+    ("text", "row"),
+    [("5", 5), ("9" * 19, None), ("9" * 20, None), ("", None), ("x", None), ("-1", None), ("\u0665", None)],
+)
+def test_an_id_that_no_row_can_have_is_none(text: str, row: int | None) -> None:
+    assert row_id(text) == row
