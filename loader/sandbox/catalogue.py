@@ -6,6 +6,7 @@ of a module is `store.py`'s.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final
@@ -14,6 +15,7 @@ import msgspec
 
 from loader.errors import UsageError
 from loader.sandbox.answers import ModuleFacts
+from loader.sandbox.field_facts import FieldFacts
 from loader.sandbox.organisation import ModulePlan, Organisation
 from loader.sandbox.recurrence import FIELD as RECURRING
 from loader.sandbox.references import modules_referred_to
@@ -35,6 +37,10 @@ _MODULE_SERIAL: Final = 2175
 """Of the first module's id (sample answers of the modules page)."""
 _LAYOUT_SERIAL: Final = 91_055
 _SUBFORM_SERIAL: Final = 3_175
+_FIELD_SERIAL: Final = 500_000
+_FIELDS_MAX: Final = 2_000
+"""Serials that a module's fields have to themselves."""
+_SUBFORM_FIELD_SERIAL: Final = 450_000
 
 
 class Served:
@@ -50,6 +56,7 @@ class Served:
         per_user: frozenset[str] = frozenset(),
         now: Callable[[], float] | None = None,
         strict_picklists: bool = False,
+        field_serial: int = _FIELD_SERIAL,
     ) -> None:
         self.module = module
         self.id = module_id
@@ -60,6 +67,7 @@ class Served:
         self._per_user = per_user
         self._now = now
         self._strict_picklists = strict_picklists
+        self._facts = FieldFacts(module, id_prefix=module_id[:-12], first_serial=field_serial)
 
     @cached_property
     def problems(self) -> Callable[[bytes], tuple[Problem, ...]]:
@@ -89,7 +97,7 @@ class Served:
                 row["custom_field"] = True
             if row["api_name"] in self._per_user:
                 row["external"] = {"type": "user", "show": True}
-        return rows
+        return [self._facts.added(row, custom=row["custom_field"]) for row in rows]
 
     @cached_property
     def fields_body(self) -> bytes:
@@ -97,7 +105,10 @@ class Served:
 
     @cached_property
     def layouts_body(self) -> bytes:
-        return msgspec.json.encode({"layouts": metadata_from_layouts(self.module)})
+        layouts = metadata_from_layouts(self.module)
+        for section in (each for layout in layouts for each in layout["sections"]):
+            section["fields"] = [self._facts.added(row) for row in section["fields"]]
+        return msgspec.json.encode({"layouts": layouts})
 
     @cached_property
     def _keys(self) -> msgspec.json.Decoder[Any]:
@@ -165,7 +176,9 @@ class Catalogue(Mapping[str, Served]):
         subform = self._subforms.get(name)
         if subform is None:
             return None
-        return msgspec.json.encode({"fields": metadata_from_module(subform)})
+        serial = _SUBFORM_FIELD_SERIAL + 200 * list(self._subforms).index(name)
+        facts = FieldFacts(subform, id_prefix=str(self._id_prefix), first_serial=serial)
+        return msgspec.json.encode({"fields": [facts.added(row) for row in metadata_from_module(subform)]})
 
     def facts(self) -> list[ModuleFacts]:
         """What `settings/modules` lists."""
@@ -242,26 +255,37 @@ def catalogue(
             per_user=whole.per_user,
             now=now,
             strict_picklists=strict_picklists,
+            field_serial=_FIELD_SERIAL + _FIELDS_MAX * number,
         )
     return Catalogue(served, id_prefix=id_prefix)
 
 
 def _mark(modules: dict[str, Tailored], flag: str, word: str) -> None:
+    """Marks the field that a flag names.
+
+    Raises:
+        UsageError: it names no field, or one that is not there.
+    """
     name, _, field = word.partition(".")
-    try:
-        tailored = modules[name]
-        module = tailored.module
-        marked = module.with_unique(field) if flag == "--unique" else _external(module, field)
-    except KeyError as error:
-        raise UsageError(
-            f"{flag} {word!r} cannot be used",
-            why=f"there is no {error.args[0]!r} here; the modules are {', '.join(modules)}",
-            hint=f"Write it as {flag} Leads.Email: module, dot, API name of one of its fields",
-        ) from None
-    modules[name] = msgspec.structs.replace(tailored, module=marked)
-
-
-def _external(module: Module, field: str) -> Module:
+    if name not in modules:
+        raise _no_field(flag, word, f"there is no module {name!r} here; the modules are {', '.join(modules)}")
+    module = modules[name].module
     if not field:
-        raise KeyError(field)
-    return module.with_external(field)
+        raise _no_field(flag, word, f"it names the module {name} and no field of it")
+    if flag == "--unique" and module.field(field) is None:
+        near = difflib.get_close_matches(field, [each.api_name for each in module.fields], _NEAREST, 0.0)
+        raise _no_field(flag, word, f"{name} has no field {field!r}; the nearest are {', '.join(near)}")
+    marked = module.with_unique(field) if flag == "--unique" else module.with_external(field)
+    modules[name] = msgspec.structs.replace(modules[name], module=marked)
+
+
+_NEAREST: Final = 5
+"""Fields that a message names where one is not there."""
+
+
+def _no_field(flag: str, word: str, why: str) -> UsageError:
+    return UsageError(
+        f"{flag} {word!r} cannot be used",
+        why=why,
+        hint=f"Write it as {flag} Leads.Email: module, dot, API name of one of its fields; --org adds fields",
+    )

@@ -15,6 +15,7 @@ from loader.errors import UsageError
 from loader.sandbox.custom_modules import custom_module
 from loader.sandbox.layouts import default_layout, default_pipelines
 from loader.sandbox.organisation import FieldPlan, LayoutPlan, ModulePlan, OptionPlan, Organisation
+from loader.sandbox.picklists import with_options
 from loader.schema import fields as f
 from loader.schema.fields import Field, FieldType, JsonType, Layout, Module, Option, Pipeline
 from loader.schema.modules import standard_module
@@ -92,6 +93,7 @@ class _Tailor:
         elif self._plan.custom:
             raise self._mistake(".custom", "it is a standard module")
         else:
+            module = with_options(module)
             module = msgspec.structs.replace(module, fields=_with_row_modules(module.fields))
         if self._plan == ModulePlan():
             return Tailored(module, self._plan)

@@ -26,6 +26,7 @@ METADATA = "tests/unit/test_schema_metadata.py::"
 ORGANISATION = "tests/scenario/test_sandbox_organisation.py::"
 LIMITS = "tests/scenario/test_sandbox_limits.py::"
 CALLS = "tests/scenario/test_sandbox_calls.py::"
+READS = "tests/scenario/test_sandbox_reads.py::"
 INSERTS = "tests/unit/test_sandbox_inserts.py::"
 WORDS = "tests/unit/test_wire_options.py::"
 OPTIONS = "tests/unit/test_sandbox_options.py::"
@@ -90,7 +91,7 @@ TYPES = {
     "percent": Row("percent", SAMPLES),
     "bigint": Row("long integer", SAMPLES),
     "boolean": Row("checkbox", SAMPLES),
-    "lookup": Row("lookup", SAMPLES),
+    "lookup": Row("lookup", CHECK + "test_a_contact_is_named_by_its_id_and_an_account_by_its_name_too"),
     "ownerlookup": Row("owner", SAMPLES),
     "userlookup": Row("user", SAMPLES),
     "layout": Row("layout", LAYOUTS + "test_a_layout_demands_and_ignores_for_the_records_that_name_it"),
@@ -115,6 +116,7 @@ MEMBERS = (
     ),
     Row("Wizard, $wizard_connection_path", ORGANISATION + "test_a_way_through_a_wizard"),
     Row("$approved", SENT + "test_each_call_says_the_options_and_each_record_gets_what_it_lacks"),
+    Row("$approved: false, what the answer says", READS + "test_a_record_that_waits_for_approval_says_so"),
     Row("$se_module", RULES + "test_events"),
     Row("$line_tax", SAMPLES),
     Row(
