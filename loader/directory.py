@@ -57,7 +57,7 @@ def _require_no_trace(load_dir: Path) -> None:
         f"the checkpoint log {path} is {'empty' if path.exists() else 'gone'}",
         why=f"{left[0]} beside it tells of a load; without the log nobody knows which records it has sent",
         hint=f"Nothing was sent. Bring {path.name} back, then run the same command again. To begin anew, in a"
-        " fresh directory and though records may be inserted a second time: add --new",
+        " fresh directory and though records may be inserted a second time: load with --new",
     )
 
 
@@ -266,6 +266,7 @@ def recorded_settings(load_dir: Path) -> LoadSettings:
         if path.is_file():
             head = next((entry for _, entry in scan.scan(path) if isinstance(entry, Head)), None)
     if head is None:
+        _require_no_trace(load_dir)
         raise no_load(load_dir)
     pace = msgspec.json.decode(head.options.get("pace", "{}"), type=_Pace)
     settings = LoadSettings(

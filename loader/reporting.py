@@ -60,6 +60,7 @@ def write_report(
                 to_go_on=how_to_go_on(settings),
                 retry=retry,
                 retried=retries.retried(summary, load_dir),
+                by_error=error is not None,
             ),
             load_dir=str(load_dir),
             retry=retry,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 import msgspec
@@ -34,6 +34,10 @@ def credit_flags(command: Function) -> Function:
     return command
 
 
+patience_flag = setting(
+    "--patience", type=DURATION, metavar="TIME", help="With a dead service.  [default: as the load began]"
+)
+
 state_flag = setting(
     "--state-dir",
     type=click.Path(path_type=Path),
@@ -47,12 +51,19 @@ def state_folder(given: Path | None) -> Path:
     return given or default_folder(os.environ)
 
 
+_NAMES: Final = {
+    "keep_credits": "keep_credits",
+    "daily_credits": "daily_credits",
+    "wait": "wait_s",
+    "patience": "patience_s",
+}
+
+
 def paced(settings: LoadSettings, flags: Mapping[str, Any]) -> LoadSettings:
     """The settings with what these flags say; what they leave open stays as it is.
 
     Raises:
         UsageError: together they allow no call.
     """
-    names = {"keep_credits": "keep_credits", "daily_credits": "daily_credits", "wait": "wait_s"}
-    said = {name: flags[flag] for flag, name in names.items() if flags[flag] is not None}
+    said = {name: flags[flag] for flag, name in _NAMES.items() if flags.get(flag) is not None}
     return msgspec.structs.replace(settings, state_dir=state_folder(flags["state_dir"]), **said)

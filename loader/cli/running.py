@@ -91,7 +91,11 @@ def _told(settings: LoadSettings, showing: Showing, watching: Watching, finished
         if watching.state.opened is None:
             say("This load has finished before; nothing was sent.")
         place = settings.load_dir
-        show(closing_screen(summary, place, with_examples=True))
+        # An error that stopped the load may have kept these from being written, and goes first on the screen.
+        written = finished.error is None or _are_there(summary, place)
+        show(closing_screen(summary, place, files=written, with_examples=written))
+        if not written:
+            say("The files of refused and doubtful records could not be written; the next run writes them.")
     write_report_too(settings, summary, watching, showing.report_to, error=finished.error)
     watching.ended(summary, finished.error, exit_code=summary.exit_code)
     unfinished = not summary.complete and summary.outcomes.pending
@@ -100,6 +104,16 @@ def _told(settings: LoadSettings, showing: Showing, watching: Watching, finished
     if showing.as_json:
         give(to_json(summary))
     return summary.exit_code
+
+
+def _are_there(summary: Summary, load_dir: Path) -> bool:
+    """The files that this load's outcomes call for."""
+    from loader.directory import is_there  # noqa: PLC0415 - not for --help
+    from loader.report.export import IN_DOUBT, REJECTED  # noqa: PLC0415 - as above
+
+    counted = summary.outcomes
+    wanted = {REJECTED: counted.rejected + counted.invalid, IN_DOUBT: counted.in_doubt}
+    return all(is_there(load_dir / name) for name, count in wanted.items() if count)
 
 
 def closing_screen(

@@ -297,7 +297,7 @@ class Tokens:
             self._grants.granted()
 
     def _give_up(self, reason: str) -> NoReturn:
-        again = "Run the same command again later; where it takes --patience, --patience TIME waits longer."
+        again = "Run the same command again later; with --patience TIME it waits longer."
         self._end(reason, f"Nothing is lost. {again}")
 
     def _give_up_at_limit(self, reason: str, wait_s: float) -> NoReturn:

@@ -134,15 +134,17 @@ def exit_code_of(
     """The exit code of a load that ended so.
 
     What stopped a load goes first: it says whether to run it again, and the outcomes speak when it has come
-    to its end. Then records in doubt go before records that were refused. Records that nobody has tried
-    (`pending`) count as not inserted.
+    to its end. Then records in doubt go before records that nobody has tried (`pending`): a person's word, or
+    the CRM's, that they are not there does not send them, a run more does. Then what was refused.
     """
     if stopped_by is not None:
         return stopped_by
     if outcomes.in_doubt:
         return ExitCode.IN_DOUBT
+    if outcomes.pending:
+        return ExitCode.NOT_NOW
     duplicates = 0 if ok_duplicates else outcomes.duplicate
-    if outcomes.rejected or outcomes.invalid or outcomes.pending or duplicates:
+    if outcomes.rejected or outcomes.invalid or duplicates:
         return ExitCode.NOT_ALL_INSERTED
     return ExitCode.OK
 
@@ -189,13 +191,13 @@ def render(
 
 
 def _title(summary: Summary, width: int) -> list[str]:
-    verb = "finished" if summary.complete else "ended" if _at_its_end(summary) else "stopped"
+    verb = "finished" if summary.complete else "ended" if at_its_end(summary) else "stopped"
     took = f" in {text.duration(summary.seconds)}" if summary.seconds else ""
     left, right = f"load {summary.load_id} {verb}{took}", f"exit {summary.exit_code}"
     return [f"{left}{right:>{max(width - len(left), len(right) + 2)}}"]
 
 
-def _at_its_end(summary: Summary) -> bool:
+def at_its_end(summary: Summary) -> bool:
     """Everything was tried, and some of it is in doubt: it ended, but a person is still to decide."""
     return summary.exit_code == ExitCode.IN_DOUBT and not summary.outcomes.pending
 
@@ -245,7 +247,7 @@ def _account(summary: Summary, width: int) -> list[str]:
         words = f"does NOT account for every line: {text.count(abs(missing))} {direction}"
     else:
         words = "accounts for every line" + (
-            "" if summary.complete or _at_its_end(summary) else " read so far"
+            "" if summary.complete or at_its_end(summary) else " read so far"
         )
     if summary.blank_lines:
         words += f" (and {text.plural(summary.blank_lines, 'blank line')})"
@@ -301,7 +303,7 @@ def _files(summary: Summary, load_dir: str, retry: str, retried: Retried | None,
     resolve, results = (
         text.printable(command(name, load_dir.rstrip("/"))) for name in ("resolve", "results")
     )
-    stopped = not summary.complete and not _at_its_end(summary)
+    stopped = not summary.complete and not at_its_end(summary)
     lines = []
     if outcomes.rejected + outcomes.invalid:
         lines += (

@@ -44,16 +44,25 @@ _STOPPED_BY = {
 
 
 def verdict(
-    summary: Summary, *, load_dir: str, to_go_on: str, retry: str = "", retried: Retried | None = None
+    summary: Summary,
+    *,
+    load_dir: str,
+    to_go_on: str,
+    retry: str = "",
+    retried: Retried | None = None,
+    by_error: bool = True,
 ) -> Verdict:
     """The verdict on a load that stands as `summary` says; `to_go_on` is the command for a stopped one.
 
     `retry`: the load to be named to `loader retry`, where that is another one. `retried`: what later loads
-    have made of the refused records.
+    have made of the refused records. `by_error`: an error stopped the load; without one its exit code may say
+    no more than that records are still to be sent.
     """
     outcomes = summary.outcomes
     refused = outcomes.rejected + outcomes.invalid
-    stopped = _STOPPED_BY.get(ExitCode(summary.exit_code)) if not summary.complete else None
+    code = ExitCode(summary.exit_code)
+    told = not summary.complete and (by_error or code is not ExitCode.NOT_NOW)
+    stopped = _STOPPED_BY.get(code) if told else None
     if stopped is not None or outcomes.pending:
         because = f" because {stopped}" if stopped else ""
         return Verdict(

@@ -86,7 +86,7 @@ def test_resolve_takes_the_grown_input_of_a_killed_append_as_the_load_did(tmp_pa
         watch = Watch(desk.input, crm.database)
         assert watch.look(desk.results()) > 0, "the kill left nothing in doubt: take another seed"
         calls = crm.database.insert_calls
-        desk.run(["resolve", str(desk.load_dir), "--key", "Email"]).ended(3)
+        desk.run(["resolve", str(desk.load_dir), "--key", "Email"]).ended(7)
         watch.look(desk.results())
         assert watch.in_doubt == 0
         assert 0 < crm.database.insert_calls - calls <= CONCURRENCY, (

@@ -12,7 +12,7 @@ import msgspec
 
 from loader.cli.configuration import ConfiguredCommand
 from loader.cli.credentials_flag import credentials_flag
-from loader.cli.pace_flags import credit_flags, paced
+from loader.cli.pace_flags import credit_flags, paced, patience_flag
 from loader.cli.parameters import display_flags, no_dry_run
 from loader.cli.running import closing_screen, run_load, watched, write_report_too
 from loader.cli.screen import give, show
@@ -42,6 +42,7 @@ _LINES = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 @no_dry_run
 @credentials_flag
 @credit_flags
+@patience_flag
 @display_flags
 def resolve(
     load_dir: Path,

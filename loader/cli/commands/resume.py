@@ -10,7 +10,7 @@ import msgspec
 
 from loader.cli.configuration import ConfiguredCommand
 from loader.cli.credentials_flag import credentials_flag
-from loader.cli.pace_flags import credit_flags, paced
+from loader.cli.pace_flags import credit_flags, paced, patience_flag
 from loader.cli.parameters import display_flags, no_dry_run
 from loader.cli.running import run_load
 from loader.cli.watching import Showing
@@ -22,6 +22,7 @@ from loader.cli.watching import Showing
 @no_dry_run
 @credentials_flag
 @credit_flags
+@patience_flag
 @display_flags
 def resume(load_dir: Path, *, append: bool, **flags: Any) -> int:
     """Continues the load of DIR with what it recorded: input, target, options, key and pace.

@@ -11,7 +11,7 @@ import click
 
 from loader.cli.configuration import ConfiguredCommand
 from loader.cli.credentials_flag import credentials_flag
-from loader.cli.pace_flags import credit_flags, paced
+from loader.cli.pace_flags import credit_flags, paced, patience_flag
 from loader.cli.parameters import display_flags, no_dry_run
 from loader.cli.running import run_load
 from loader.cli.screen import give, say, show
@@ -41,6 +41,7 @@ def _told(found: NothingLeft, showing: Showing) -> int:
 @no_dry_run
 @credentials_flag
 @credit_flags
+@patience_flag
 @display_flags
 def retry(load_dir: Path, **flags: Any) -> int:
     """Loads DIR/rejected.ndjson, as it is now, into the same target with the same key and options.

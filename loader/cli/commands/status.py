@@ -30,6 +30,7 @@ def status(load_dir: Path | None, *, as_json: bool, report_to: Path | None) -> i
 
     from loader.directory import is_there  # noqa: PLC0415 - not for --help
     from loader.report.export import IN_DOUBT, REJECTED  # noqa: PLC0415 - as above
+    from loader.report.summary import at_its_end  # noqa: PLC0415 - as above
     from loader.report.wrapping import wrapped  # noqa: PLC0415 - as above
     from loader.reporting import require_writable, write_report  # noqa: PLC0415 - as above
     from loader.standing import standing_of  # noqa: PLC0415 - as above
@@ -42,7 +43,7 @@ def status(load_dir: Path | None, *, as_json: bool, report_to: Path | None) -> i
         require_writable(report_to)
         write_report(standing.settings, summary, to=report_to)
     lines = closing_screen(summary, where, report=report_to, files=written)
-    if not summary.complete:
+    if standing.process is not None or (not summary.complete and not at_its_end(summary)):
         stands = (
             _running(standing.process, standing.since)
             if standing.process is not None
