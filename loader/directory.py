@@ -48,13 +48,14 @@ def open_existing(load_dir: Path) -> CheckpointLog | None:
 
 def _require_no_trace(load_dir: Path) -> None:
     """What a load leaves beside its log comes after it: alone, it tells of a log that was lost."""
-    left = [name for name in LEFT_BESIDE_THE_LOG if (load_dir / name).exists()]
-    left += [path.name for path in load_dir.glob("checkpoint.log.side-*")]
+    with readable(load_dir, what="the load directory"):
+        left = [name for name in LEFT_BESIDE_THE_LOG if (load_dir / name).exists()]
+        left += [path.name for path in load_dir.glob("checkpoint.log.side-*")]
     if not left:
         return
     path = log_path(load_dir)
     raise DiskError(
-        f"the checkpoint log {path} is {'empty' if path.exists() else 'gone'}",
+        f"the checkpoint log {path} is {'empty' if is_there(path) else 'gone'}",
         why=f"{left[0]} beside it tells of a load; without the log nobody knows which records it has sent",
         hint=f"Nothing was sent. Bring {path.name} back, then run the same command again. To begin anew, in a"
         " fresh directory and though records may be inserted a second time: load with --new",
