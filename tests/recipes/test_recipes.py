@@ -113,24 +113,56 @@ class TestCron:
         (inbox / "monday.ndjson").write_text(GOOD)
         (inbox / "tuesday.ndjson").write_text(REFUSED)
         code, mail = ran(self.command(tmp_path), tmp_path, self.variables(crm))
-        assert code == 3
+        assert code == 1
         assert mail.startswith("inbox/tuesday.ndjson: finished, some records were refused")
         assert len(mail.splitlines()) == 1
+        assert (inbox / "tuesday.ndjson.load" / "rejected.ndjson").read_text() == REFUSED
         assert crm.database.rows == 1
         assert ran(self.command(tmp_path), tmp_path, self.variables(crm)) == (0, "")
+
+    def test_a_file_of_duplicates_alone_has_no_refused_lines_to_mend(self, tmp_path: Path, crm: Crm) -> None:
+        inbox = tmp_path / "inbox"
+        inbox.mkdir()
+        (inbox / "a.ndjson").write_text(GOOD)
+        (inbox / "b.ndjson").write_text(GOOD)
+        code, mail = ran(self.command(tmp_path), tmp_path, self.variables(crm))
+        assert (code, crm.database.rows) == (1, 1)
+        assert mail == (
+            "inbox/b.ndjson: finished, and some records were in the CRM already:"
+            " loader results inbox/b.ndjson.load --outcome duplicate\n"
+        )
+        assert not (inbox / "b.ndjson.load" / "rejected.ndjson").exists()
+
+    def test_what_a_load_says_stands_in_the_log_under_its_time_and_its_file(
+        self, tmp_path: Path, crm: Crm
+    ) -> None:
+        inbox = tmp_path / "inbox"
+        inbox.mkdir()
+        for name in ("a", "b"):
+            (inbox / f"{name}.ndjson").write_text(GOOD)
+        wrong = {**self.variables(crm), "LOADER_MODULE": "Leafs"}
+        code, mail = ran(self.command(tmp_path), tmp_path, wrong)
+        assert (code, mail.count("stopped with exit 2: error: "), mail.count("Leafs")) == (1, 2, 2)
+        log = (tmp_path / "load.log").read_text()
+        heads = re.findall(r"^--- \d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} (.*)$", log, re.MULTILINE)
+        assert heads == ["inbox/a.ndjson", "inbox/b.ndjson"]
+        assert ran(self.command(tmp_path), tmp_path, wrong) == (0, ""), "it is mailed once"
+        assert ran(self.command(tmp_path), tmp_path, self.variables(crm))[0] == 1
+        assert crm.database.rows == 1
 
     def test_what_may_go_on_by_itself_is_mailed_after_a_day_only(self, tmp_path: Path, crm: Crm) -> None:
         inbox = tmp_path / "inbox"
         inbox.mkdir()
         (inbox / "monday.ndjson").write_text(GOOD)
         away = {**self.variables(crm), "LOADER_API_DOMAIN": NOBODY}
-        assert ran(self.command(tmp_path), tmp_path, away) == (ExitCode.NOT_NOW, "")
+        assert ran(self.command(tmp_path), tmp_path, away) == (0, "")
         os.utime(inbox / "monday.ndjson", (0, 0))
         code, mail = ran(self.command(tmp_path), tmp_path, away)
-        assert (code, "not loaded for a day (exit 7)" in mail) == (ExitCode.NOT_NOW, True)
+        assert (code, "not loaded for a day (exit 7)" in mail) == (1, True)
+        assert ran(self.command(tmp_path), tmp_path, away) == (0, ""), "once a file, not at each run"
         wrong = {**self.variables(crm), "LOADER_REFRESH_TOKEN": canary.secret()}
         code, mail = ran(self.command(tmp_path), tmp_path, wrong)
-        assert (code, "stopped with exit 6" in mail) == (ExitCode.CREDENTIALS, True)
+        assert (code, "stopped with exit 6" in mail) == (1, True)
 
     def test_a_second_one_leaves_the_first_alone(self, tmp_path: Path, crm: Crm) -> None:
         (tmp_path / "inbox").mkdir()
@@ -141,7 +173,7 @@ class TestCron:
 
     def test_its_codes_for_another_try_are_those_that_are(self) -> None:
         script = (RECIPES / "cron" / "load-inbox.sh").read_text()
-        (named,) = re.findall(r"^    ([0-9 |]+)\)$", script, re.MULTILINE)
+        (named,) = re.findall(r"^    (\d+(?: \| \d+)+)\)$", script, re.MULTILINE)
         assert {int(code) for code in named.split("|")} == AGAIN
 
 
