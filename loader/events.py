@@ -29,6 +29,8 @@ class LoadOpened(Event, frozen=True, gc=False):
     resumes: int
     before: Mapping[Outcome, int] = {}
     """Where the records of earlier runs stand."""
+    errors_before: tuple[ErrorCount, ...] = ()
+    """Why earlier runs had records rejected or invalid."""
 
 
 class WindowCut(Event, frozen=True, gc=False):

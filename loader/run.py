@@ -268,6 +268,7 @@ class Run:
                 self._stream.stored_bytes,
                 ledger.resumes,
                 {outcome: tally.count(outcome) for outcome in Outcome},
+                tally.errors,
             )
         )
 

@@ -10,7 +10,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import anyio
@@ -228,8 +228,8 @@ class CheckpointLog:
             found = decode_body(FrameType.OPEN, frame.body)
         if not isinstance(found, Open):
             return "It is just beginning"
-        since = datetime.fromtimestamp(found.at, UTC).isoformat(sep=" ", timespec="seconds")
-        return f"Process {found.pid} on {found.host}, since {since}"
+        since = datetime.fromtimestamp(found.at).astimezone()
+        return f"Process {found.pid} on {found.host}, since {since:%Y-%m-%d %H:%M:%S %Z}"
 
     def _read_at(self, offset: int, size: int) -> bytes:
         return self._filesystem.read(self._descriptor, offset, size)

@@ -25,6 +25,7 @@ from loader.errors import ExitCode, LoaderError
 
 KILL_AT = 0.4
 """The share of the records that the sandbox has when the loader is killed."""
+API_DOMAIN = "LOADER_API_DOMAIN"
 LATENCY = "150ms"
 QUIET_PERIOD = "1s"
 WAIT_S = 60.0
@@ -91,7 +92,7 @@ def _sandbox(database: Path, folder: Path) -> Iterator[dict[str, str]]:
             facts = json.loads(line)
             for name in ("client_id", "client_secret", "refresh_token"):
                 surroundings[f"LOADER_{name.upper()}"] = facts[name]
-            surroundings["LOADER_API_DOMAIN"] = facts["url"]
+            surroundings[API_DOMAIN] = facts["url"]
             yield surroundings
         finally:
             process.terminate()
@@ -116,7 +117,8 @@ def _command(arguments: Sequence[str]) -> list[str]:
 
 def _load_and_kill(leads: Path, database: Path, surroundings: Mapping[str, str]) -> int:
     """Begins the load, kills it in the middle; returns how many records the sandbox had then."""
-    load = ["load", str(leads), "--module", "Leads", "--key", "Email", "--quiet-period", QUIET_PERIOD]
+    target = ["--module", "Leads", "--api-domain", surroundings[API_DOMAIN], "--key", "Email"]
+    load = ["load", str(leads), *target, "--quiet-period", QUIET_PERIOD]
     _say(f"   $ loader {' '.join(load)}")
     with subprocess.Popen(  # noqa: S603 - our own command, no shell
         _command(load), stdin=subprocess.DEVNULL, cwd=leads.parent, env=dict(surroundings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import ssl
 import time
@@ -27,6 +28,11 @@ async def way_to(url: str, *, what: str, timeout_s: float) -> AsyncIterator[Find
     """Findings on the way to `url`, up to the first problem; each step has `timeout_s`."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or _DEFAULT_PORT.get(parts.scheme, 443)
+    if _is_address(host):
+        yield ok(f"{what}: name", f"{host} is an address: there is no name to look up")
+        async for finding in _connected(host, port, parts.scheme, what=what, timeout_s=timeout_s):
+            yield finding
+        return
     began = time.perf_counter()
     try:
         with anyio.fail_after(timeout_s):
@@ -43,6 +49,14 @@ async def way_to(url: str, *, what: str, timeout_s: float) -> AsyncIterator[Find
     yield ok(f"{what}: name", f"{host} is {', '.join(addresses[:3])} ({_ms(began)})")
     async for finding in _connected(host, port, parts.scheme, what=what, timeout_s=timeout_s):
         yield finding
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 async def _connected(

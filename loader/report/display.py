@@ -78,10 +78,10 @@ def told(event: Event, *, verbose: bool) -> str:
 
 
 def _when(in_s: float) -> str:
-    """`in 4 m, at 18:47:12`: by the clock of who reads it."""
+    """`in 4 m, at 18:47:12 CET`: by the clock of who reads it."""
     # A second more: who looks then is not too early.
-    at = datetime.now() + timedelta(seconds=in_s + 1)
-    return f"in {text.time_left(in_s)}, at {at:%H:%M:%S}"
+    at = datetime.now().astimezone() + timedelta(seconds=in_s + 1)
+    return f"in {text.time_left(in_s)}, at {at:%H:%M:%S %Z}"
 
 
 def ignored(names: Sequence[str]) -> str:

@@ -121,7 +121,7 @@ def _head(page: Page) -> Iterator[str]:
 def _when(chronicle: Chronicle) -> str:
     if not chronicle.runs:
         return ""
-    return f", {time(chronicle.runs[0].at)} to {time(chronicle.latest_at)}"
+    return f", {time(chronicle.runs[0].at)} to {time(chronicle.latest_at)} UTC"
 
 
 def _outcomes(page: Page) -> Iterator[str]:
@@ -171,7 +171,7 @@ def _effort(page: Page) -> Iterator[str]:
             "records_per_second",
             summary.records_per_second,
             text.rate(summary.records_per_second),
-            "in the mean",
+            "in the mean of that time",
         ),
         ("calls", "calls", summary.calls, f"{summary.calls:,}", ""),
         ("sent again", "retries", summary.retries, f"{summary.retries:,}", "calls that were not the first"),
@@ -228,7 +228,7 @@ def _input(page: Page) -> Iterator[str]:
     if chronicle.last_open is not None and chronicle.last_open.input.size is not None:
         identity = chronicle.last_open.input
         yield fact("size as stored", f"{identity.size:,} bytes")
-        yield fact("last modified", time(identity.mtime_ns / 1e9))
+        yield fact("last modified (UTC)", time(identity.mtime_ns / 1e9))
     if chronicle.seal is not None:
         yield fact("bytes read", f"{chronicle.seal.input_stop:,}, unpacked")
         yield fact(

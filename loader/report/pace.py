@@ -50,19 +50,24 @@ def _charts(chronicle: Chronicle) -> Iterator[str]:
     ]
     last = seconds / chronicle.slice_s - (len(chronicle.slices) - 1)
     for name, title, unit, values in (
-        ("rate", "Records settled a second", "rec/s", [one.settled for one in chronicle.slices]),
-        ("flight", "Calls in flight", "calls", [one.flight_s for one in chronicle.slices]),
+        ("rate", "Records settled a second", " rec/s", [one.settled for one in chronicle.slices]),
+        ("flight", "Calls in flight", "", [one.flight_s for one in chronicle.slices]),
     ):
         steps = [value / part_s for value, part_s in zip(values, parts_s, strict=True)]
-        mean = sum(values) / seconds
+        # No mean: that of the load stands under what it took, over a time that begins before its first call.
         # A last slice that is spread out may leave all of them below the mean; at some moment it was reached.
-        words = f"{_short(mean)} {unit} in the mean, {_short(max(*steps, mean))} at most"
+        peak = (
+            max(*steps, sum(values) / seconds)
+            if unit
+            else max(one.in_flight_most for one in chronicle.slices)
+        )
+        words = f"{_short(peak)}{unit} at most"
         drawn = Chart(
             name=name,
             title=f"{title}: {words}",
             values=steps,
             last_share=min(max(last, 0.0), 1.0),
-            most=chart.scale_of(steps),
+            most=chart.scale_of([*steps, peak]),
             ticks=_ticks(seconds),
             marks=marks,
             bands=bands,

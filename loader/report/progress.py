@@ -32,6 +32,8 @@ from loader.report.wrapping import wrapped
 
 RATE_OVER_S = 10.0
 """Records a second are counted over this long."""
+PACE_OVER_S = 2.0
+"""After less than this nobody knows how long a load will take."""
 LATENCIES_KEPT = 500
 ERROR_KINDS_MAX = 200
 """So many kinds of errors are told apart; beyond them a hostile answer could fill the memory."""
@@ -76,6 +78,7 @@ class Progress:
         self.credits: CreditsCounted | None = None
         self.errors: Counter[tuple[str, str]] = Counter()
         self._sent = 0
+        self._answers = 0
         self._in_flight: dict[tuple[int, int], int] = {}
         """Attempts, and how many records each has."""
         self._resting: dict[int, _Rest] = {}
@@ -121,6 +124,7 @@ class Progress:
             self.outcomes[outcome] += event.before.get(outcome, 0)
         self.records_read += sum(event.before.values())
         self._left_in_doubt = event.before.get(Outcome.IN_DOUBT, 0)
+        self._count_errors(event.errors_before)
 
     def _rest(self, event: BatchInDoubt) -> None:
         if event.earlier:
@@ -132,6 +136,7 @@ class Progress:
 
     def _answered(self, event: BatchAnswered) -> None:
         self._in_flight.pop((event.batch, event.attempt), None)
+        self._answers += 1
         self.outcomes[Outcome.INSERTED] += event.inserted
         self.outcomes[Outcome.DUPLICATE] += event.duplicate
         self.outcomes[Outcome.REJECTED] += event.rejected
@@ -232,7 +237,14 @@ class Progress:
     @property
     def seconds_left(self) -> float | None:
         total, per_second = self.total, self.per_second
-        return None if total is None or per_second <= 0 else max(total - self.settled, 0) / per_second
+        if total is None or per_second <= 0 or not self._has_pace:
+            return None
+        return max(total - self.settled, 0) / per_second
+
+    @property
+    def _has_pace(self) -> bool:
+        """Something was answered, and looked at for a while: a few invalid lines at the start are no pace."""
+        return self._answers > 0 and self._looks[-1].at - self._looks[0].at >= PACE_OVER_S
 
     def latency_at(self, percentile: int) -> float | None:
         ordered = sorted(self._latencies)

@@ -8,6 +8,7 @@ place. So the rate is kept exactly, however the places come free. How many place
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable
@@ -41,6 +42,8 @@ PAUSE_LEAST_S = 0.05
 PAUSE_AT_PUSH_BACK_MAX_S = 5.0
 """The first one after a push-back, which is about a round trip, however long that is."""
 PAUSE_MAX_S = 60.0
+UNREACHABLE_TOLD_S = 1.0
+"""That a service does not answer is told no more often."""
 CREDITS_TOLD_S = 2.0
 """What is left of the credits is told no more often."""
 CREDITS_LOOK_S = 60.0
@@ -186,6 +189,7 @@ class Gate:
         self._pauses = 0
         self._failures = 0
         self._failing_since: float | None = None
+        self._unreachable_told_at = -math.inf
         self._failed_at = 0.0
         self._last_reason = ""
         self._refused_last = False
@@ -394,8 +398,15 @@ class Gate:
         in_a_row = self._failures >= self._settings.concurrency
         if place.epoch == self._epoch and (place.probe or in_a_row):
             left = self._settings.patience_s - (self._clock() - (self._failing_since or self._clock()))
-            self._observe(ServiceUnreachable(self._settings.host, reason, max(0.0, left)))
+            self._tell_unreachable(reason, left)
             self._pause(PAUSE_FIRST_S, asked_s=None, push_back=False)
+
+    def _tell_unreachable(self, reason: str, left_s: float) -> None:
+        """Once in a while; that patience is over is the error's to say."""
+        now = self._clock()
+        if left_s > 0 and now - self._unreachable_told_at >= UNREACHABLE_TOLD_S:
+            self._unreachable_told_at = now
+            self._observe(ServiceUnreachable(self._settings.host, reason, left_s))
 
     def _note_failure(self, reason: str) -> None:
         self._last_reason = reason

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -254,7 +255,9 @@ def test_a_running_load_is_seen_and_stops_kindly(desk: Desk) -> None:
         process.send_signal(signal.SIGTERM)
         said = process.stderr.read().decode()
         assert process.wait(20) == 143, said
-    assert f"is running: process {process.pid}" in running.err
+    since = r"since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d [A-Z+-]\S*"
+    assert re.search(rf"is running: process {process.pid}, {since}", " ".join(running.err.split()))
+    assert re.search(rf"Process {process.pid} on \S+, {since}", " ".join(second.err.split()))
     assert json.loads(running.out)["exit_code"] is None
     assert second.code == 11
     assert "exit 143" in said

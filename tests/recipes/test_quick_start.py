@@ -1,7 +1,7 @@
 """The quick start, typed from top to bottom: its blocks, word by word, by a shell in each of its terminals.
 
-What cannot be had here is put in their place: a port of the system's choice for 8080, a sandbox for the service of the
-data centre.
+What cannot be had here is put in their place: a port of the system's choice for 8080, a sandbox for the
+service of the data centre.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ class Terminal:
         """The exit code of the block's last command, and all that was said."""
         assert self._shell.stdin is not None
         assert self._shell.stdout is not None
-        self._shell.stdin.write(f"{block}\necho \"=== $?\"\n")
+        self._shell.stdin.write(f'{block}\necho "=== $?"\n')
         self._shell.stdin.flush()
-        said = []
+        said: list[str] = []
         for line in self._shell.stdout:
             if line.startswith("=== "):
                 return int(line.split()[1]), "".join(said)

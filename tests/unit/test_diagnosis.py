@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import ssl
 from pathlib import Path
@@ -137,7 +138,15 @@ async def test_each_step_to_a_host_is_told_with_its_time(
     async with running(answered, tls=certificate[0]) as server:
         found = await way(server.url)
     assert [each.check for each in found] == ["API: name", "API: connection", "API: TLS"]
-    assert all(each.state is State.OK and " ms)" in each.said for each in found), found
+    assert all(each.state is State.OK for each in found), found
+    assert found[0].said == "127.0.0.1 is an address: there is no name to look up"
+    assert all(" ms)" in each.said for each in found[1:]), found
+
+
+async def test_a_name_is_told_with_its_addresses_and_the_time_it_took() -> None:
+    async with running(answered) as server:
+        found = await way(server.url.replace("127.0.0.1", "localhost"))
+    assert re.fullmatch(r"localhost is .*(127\.0\.0\.1|::1).* \(.* m?s\)", found[0].said)
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_a_problem(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import pairwise
 
 import anyio
 import pytest
@@ -51,6 +52,13 @@ async def call(gate: Gate, took_s: float = 1.0, *, credits: int = 1) -> None:
     async with gate.admit(credits) as place:
         await anyio.sleep(took_s)
         place.passed()
+
+
+async def fail_for_ever(gate: Gate) -> None:
+    """Until there is no patience left."""
+    while True:
+        async with gate.admit() as place:
+            place.failed("connection refused")
 
 
 async def refused_after(gate: Gate, took_s: float) -> None:
@@ -229,6 +237,21 @@ def test_as_many_failures_in_a_row_as_places_pause_everybody() -> None:
     virtual_time.run(main)
 
 
+def test_a_service_out_of_reach_is_told_once_a_second_at_most_and_never_as_patience_ends() -> None:
+    async def main() -> None:
+        events: list[Event] = []
+        gate = make_gate(events, concurrency=1, patience_s=20)
+        with pytest.raises(NotNowError):
+            await fail_for_ever(gate)
+        left = [event.gives_up_in_s for event in events if isinstance(event, ServiceUnreachable)]
+        assert left[0] == 20
+        assert left[-1] > 0
+        assert len(left) >= 3
+        assert all(earlier - later >= 0.999 for earlier, later in pairwise(left))
+
+    virtual_time.run(main)
+
+
 def test_a_place_that_is_given_up_counts_as_failed_so_that_a_lost_probe_cannot_wedge_the_gate() -> None:
     async def main() -> None:
         gate = make_gate(concurrency=2)
@@ -247,14 +270,8 @@ def test_a_place_that_is_given_up_counts_as_failed_so_that_a_lost_probe_cannot_w
 def test_a_service_out_of_reach_beyond_patience_ends_the_load_with_a_way_on() -> None:
     async def main() -> None:
         gate = make_gate(concurrency=1, patience_s=20)
-
-        async def fail_for_ever() -> None:
-            while True:
-                async with gate.admit() as place:
-                    place.failed("connection refused")
-
         with pytest.raises(NotNowError, match=r"api\.example is out of reach") as raised:
-            await fail_for_ever()
+            await fail_for_ever(gate)
         assert 20 < anyio.current_time() < 21, "the last try comes as patience ends"
         assert "connection refused" in raised.value.why
         assert "again later" in raised.value.hint

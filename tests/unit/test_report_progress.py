@@ -104,6 +104,33 @@ def test_a_resumed_load_counts_what_was_there() -> None:
     assert "700 records settled" in progress.line(state)
 
 
+def test_a_resumed_load_counts_the_errors_that_were_there() -> None:
+    before = {Outcome.INSERTED: 600, Outcome.INVALID: 10}
+    missing = ErrorCount("MANDATORY_NOT_FOUND", "Last_Name", 10)
+    opened = LoadOpened("X", "Leads", "h", "f", None, 1, before, (missing,))
+    state = told(
+        opened, window(100, offset=9, invalid=2, errors=(ErrorCount(missing.code, missing.field, 2),))
+    )
+    assert " errors  MANDATORY_NOT_FOUND Last_Name 12" in progress.block(state)
+    assert state.outcomes[Outcome.INVALID] == 12
+
+
+def test_there_is_no_forecast_before_there_is_a_pace() -> None:
+    state = told(OPENED)
+    state.look(0.0)
+    state.apply(window(2_994, offset=500_000, invalid=6))
+    state.look(3.0)
+    assert state.per_second > 0
+    assert "ETA" not in progress.line(state) + "".join(progress.block(state)), "nothing has been answered"
+    state.apply(answered(1))
+    assert "ETA" in progress.line(state)
+    early = told(OPENED, window(3_000, offset=500_000))
+    early.look(0.0)
+    early.apply(answered(1))
+    early.look(1.0)
+    assert early.seconds_left is None
+
+
 def test_a_doubt_ends_when_a_later_attempt_settles_it() -> None:
     state = told(BatchSent(1, 1, 100), answered(1, inserted=60), BatchInDoubt(1, 1, 40, "INTERNAL_ERROR"))
     assert (state.in_doubt, state.in_flight) == (40, 0)
@@ -403,8 +430,8 @@ def test_verbose_tells_each_refused_or_doubtful_call() -> None:
     assert all(lines)
     assert lines[5] == "h\\x1b is out of reach (refused); giving up in 5 m"
     waiting = r"waiting to ask h\\x1b for an access token \(ten are used up\); nothing is lost, it "
-    assert re.fullmatch(waiting + r"is tried again; giving up in 5 m, at \d\d:\d\d:\d\d", lines[6])
-    assert re.fullmatch(waiting + r"goes on by itself in 2 m, at \d\d:\d\d:\d\d", lines[7])
+    assert re.fullmatch(waiting + r"is tried again; giving up in 5 m, at \d\d:\d\d:\d\d \S+", lines[6])
+    assert re.fullmatch(waiting + r"goes on by itself in 2 m, at \d\d:\d\d:\d\d \S+", lines[7])
     assert [display.told(event, verbose=False) for event in events[:5]] == [""] * 5
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -57,8 +57,8 @@ def status(load_dir: Path | None, *, as_json: bool, report_to: Path | None) -> i
 
 
 def _running(process: int, since: float) -> str:
-    began = datetime.fromtimestamp(since, UTC).isoformat(sep=" ", timespec="seconds")
-    return f"is running: process {process}, since {began}"
+    began = datetime.fromtimestamp(since).astimezone()
+    return f"is running: process {process}, since {began:%Y-%m-%d %H:%M:%S %Z}"
 
 
 def only_load_in(directory: Path) -> Path:
