@@ -549,8 +549,8 @@ WRONG_VERSIONS = (
     WrongVersion(
         "a directory whose log is lost is begun anew",
         "directory.py",
-        "        _require_no_trace(load_dir)\n",
-        "",
+        "        _require_no_trace(load_dir)\n        return None\n",
+        "        return None\n",
         ("tests/scenario/test_exit_codes.py",),
     ),
     WrongVersion(
