@@ -36,6 +36,19 @@ def test_a_load_tells_a_program_all_that_it_tells_a_person(tmp_path: Path) -> No
         assert values["crm_loader_exit_code", ""] == 3
 
 
+def test_a_load_that_goes_on_begins_with_the_errors_of_its_earlier_runs(tmp_path: Path) -> None:
+    source = tmp_path / "leads.ndjson"
+    source.write_text('{"Last_Name":"Daly"}\n{"Company":"Nordwind"}\n')
+    with sandbox(tmp_path) as crm:
+        desk = Desk(tmp_path, crm, source, ("--log-format", "json", "--append"))
+        first = json.loads(desk.load().ended(3).stderr.splitlines()[0])
+        with source.open("a") as more:
+            more.write('{"Company":"Nordwind"}\n')
+        second = json.loads(desk.load().ended(3).stderr.splitlines()[0])
+    assert (first["event"], first["errors_before"]) == ("load_opened", [])
+    assert second["errors_before"] == [{"code": "MANDATORY_NOT_FOUND", "field": "Last_Name", "count": 1}]
+
+
 def test_an_error_is_a_line_of_json_too(tmp_path: Path) -> None:
     with sandbox(tmp_path) as crm:
         desk = Desk(tmp_path, crm, tmp_path / "no-such-file.ndjson", ("--log-format", "json"))
