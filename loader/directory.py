@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from loader.begun import NO_TRIGGER, OPTION_FLAGS, options_of
 from loader.checkpoint import scan
 from loader.checkpoint.entries import FORMAT_VERSION, Head, NewerLoaderError
 from loader.checkpoint.ledger import Ledger
@@ -83,7 +84,7 @@ def create(settings: LoadSettings, opening: Opening, *, organisation: str) -> Ch
         options={
             "accounts_url": settings.target.accounts_url,
             "pace": msgspec.json.encode(_pace_of(settings)).decode(),
-            **_options_of(settings),
+            **options_of(settings),
         },
         input=opening.input,
         stamp=settings.stamp,
@@ -117,35 +118,6 @@ def _pace_of(settings: LoadSettings) -> _Pace:
     return _Pace(**{name: getattr(settings, name) for name in _Pace.__struct_fields__})
 
 
-_OPTIONS: Final = {
-    "trigger": "--trigger",
-    "lar_id": "--lar-id",
-    "apply_feature": "--apply-feature",
-    "skip_feature": "--skip-feature",
-    "external": "--external",
-    "layout_id": "--layout-id",
-    "approval_mode": "--approval-mode",
-}
-"""Keys of HEAD's options that say what each record meets in the CRM, and their flags. They stay as they are:
-with others, half of the records would get other automations."""
-_NO_TRIGGER = "none"
-
-
-def _options_of(settings: LoadSettings) -> dict[str, str]:
-    """Those that are set, as they are typed."""
-    options = settings.options
-    told = {
-        "trigger": "" if options.trigger is None else ",".join(options.trigger) or _NO_TRIGGER,
-        "lar_id": options.lar_id,
-        "apply_feature": ",".join(options.apply_features),
-        "skip_feature": ",".join(options.skip_features),
-        "external": ",".join(options.external),
-        "layout_id": settings.layout_id,
-        "approval_mode": "true" if settings.approval_mode else "",
-    }
-    return {key: words for key, words in told.items() if words}
-
-
 def with_recorded_options(head: Head, settings: LoadSettings) -> LoadSettings:
     """The settings with the options that the load began with; what is not said now is taken over.
 
@@ -153,20 +125,12 @@ def with_recorded_options(head: Head, settings: LoadSettings) -> LoadSettings:
         UsageError: something else is said now.
         DiskError: a newer loader has recorded them.
     """
-    now = _options_of(settings)
+    now = options_of(settings)
     for key, words in now.items():
         before = head.options.get(key, "")
         if words != before:
-            raise _other_load(settings, _OPTIONS[key], before, words)
+            raise _other_load(settings, OPTION_FLAGS[key], before, words)
     return _with_options(settings, head)
-
-
-def told(settings: LoadSettings) -> str:
-    """The options that are set, as flags."""
-    words = _options_of(settings)
-    return " ".join(
-        _OPTIONS[key] if key == "approval_mode" else f"{_OPTIONS[key]} {words[key]}" for key in words
-    )
 
 
 def _with_options(settings: LoadSettings, head: Head) -> LoadSettings:
@@ -178,7 +142,7 @@ def _with_options(settings: LoadSettings, head: Head) -> LoadSettings:
     trigger = words_of("trigger")
     try:
         options = InsertOptions(
-            trigger=None if not trigger else () if trigger == (_NO_TRIGGER,) else trigger,
+            trigger=None if not trigger else () if trigger == (NO_TRIGGER,) else trigger,
             lar_id=told.get("lar_id", ""),
             apply_features=words_of("apply_feature"),
             skip_features=words_of("skip_feature"),

@@ -5,13 +5,16 @@ What was read of it before has been compared by then, byte for byte: this is abo
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import anyio.to_thread
+import msgspec
 
+from loader.begun import how_to_start_over
+from loader.checkpoint import ranges
+from loader.checkpoint.entries import Head
 from loader.checkpoint.entries import InputIdentity as RecordedInput
 from loader.checkpoint.ledger import Ledger
 from loader.errors import InputChangedError, command
+from loader.report.text import plural
 from loader.settings import LoadSettings
 from loader.source.fingerprint import InputIdentity
 from loader.source.streams import InputStream
@@ -48,11 +51,10 @@ class Growth:
         size = self._identity.size
         if not stream.seekable or self._before is None or size >= self._known:
             return
-        anew = how_to_start_over(self._settings)
         raise InputChangedError(
             "the input changed since this load began",
             why=f"{self._identity.name} shrank: it had {self._known:,} bytes, now it has {size:,}",
-            hint=f"Nothing was sent. Put the whole file back. To load the new file from its start: {anew}",
+            hint=how_to_mend(self._settings, self._ledger),
         )
 
     async def require_none(self, stream: InputStream, *, more: bool) -> None:
@@ -100,14 +102,41 @@ class Growth:
         return f"{self._settings.input} had {self._before:,} packed bytes, now it has {size:,}"
 
 
-def how_to_start_over(settings: LoadSettings) -> str:
-    """The command that loads this input from its start; what the load has inserted is inserted again."""
-    words: list[object] = [settings.input, "--module", settings.target.module]
-    for flag, value in (("--key", settings.key), ("--stamp", settings.stamp)):
-        words += [flag, value] if value else []
-    if settings.from_stdin or settings.load_dir.absolute() != Path(f"{settings.input}.load").absolute():
-        words += ["--load-dir", settings.load_dir]
-    return f"{'... | ' if settings.from_stdin else ''}{command('load', *words, '--new')}"
+def where_it_stands(ledger: Ledger) -> str:
+    """What of the load is in the CRM, for somebody who thinks of beginning it anew."""
+    there = ledger.tally().inserted
+    # What was on its way when the process died is in doubt from the next opening on.
+    unknown = sum(ranges.count(one.in_doubt) + ranges.count(one.sent) for one in ledger.open_batches())
+    are = "is" if there == 1 else "are"
+    parts = [f"{plural(there, 'record')} of this load {are} in the CRM already"] * bool(there)
+    parts += [f"{plural(unknown, 'record')} in doubt may be there"] * bool(unknown)
+    return "; ".join(("Nothing was sent by this run", *parts)) + "."
+
+
+def how_to_mend(settings: LoadSettings, ledger: Ledger) -> str:
+    """What to do where the input is another one: first what inserts no record twice."""
+    if settings.from_stdin:
+        back = "Pipe the bytes that the load began with into the same command again."
+    else:
+        back = f"Put the file back as it was, then: {command('resume', settings.load_dir)}"
+    new = "the new input" if settings.from_stdin else "the new file"
+    anew = how_to_start_over(_with_recorded_key(settings, ledger.head))
+    return (
+        f"{where_it_stands(ledger)}\n{back}\nOr load {new} from its start; that may insert records a second"
+        f" time, unless a unique field prevents it: {anew}"
+    )
+
+
+def _with_recorded_key(settings: LoadSettings, head: Head | None) -> LoadSettings:
+    """A load goes on without the key that it began with, if none is typed; begun anew it should have it."""
+    if head is None:
+        return settings
+    return msgspec.structs.replace(
+        settings,
+        key=settings.key or head.key,
+        key_unique=settings.key_unique or (bool(head.key_unique) and settings.key in ("", head.key)),
+        check=settings.check and head.check,
+    )
 
 
 def limit_reached(ledger: Ledger, settings: LoadSettings) -> bool:

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 import anyio
 import anyio.to_thread
 
-from loader import directory, preflight, recall
+from loader import begun, directory, preflight, recall
 from loader.aftermath import publish, stored_summary, summary_of
 from loader.checkpoint.entries import Head
 from loader.checkpoint.log import CheckpointLog, Opening
@@ -162,7 +162,7 @@ def _taken_over(head: Head, settings: LoadSettings, observe: Observer) -> LoadSe
     """With the options that the load began with; said aloud where the command did not name them."""
     whole = directory.with_recorded_options(head, settings)
     if whole != settings:
-        observe(Warned(f"this load goes on with the options that it began with: {directory.told(whole)}"))
+        observe(Warned(f"this load goes on with the options that it began with: {begun.told(whole)}"))
     return whole
 
 

@@ -18,7 +18,7 @@ from loader.checkpoint.log import CheckpointLog
 from loader.checkpoint.unsettled import OpenBatch
 from loader.directory import log_path
 from loader.errors import InputChangedError
-from loader.growth import Growth, how_to_start_over
+from loader.growth import Growth, how_to_mend, where_it_stands
 from loader.records import Attempt
 from loader.settings import LoadSettings
 from loader.source.fingerprint import InputIdentity
@@ -89,7 +89,8 @@ async def look(
     untouched = bool(identity.inode) and recorded(identity) == before
     wanted = {batch.span.start: batch.number for batch in ledger.open_batches() if _may_send(batch, settings)}
     recalls = _recalls(ledger, settings, wanted, whole=not (untouched and stream.seekable))
-    comparison = Comparison(stream, anew=how_to_start_over(settings), fed=identity.kind == "records")
+    fed = identity.kind == "records"
+    comparison = Comparison(stream, hint=_hint(settings, ledger, fed=fed), fed=fed)
     remembered: dict[int, bytes] = {}
     async for span, raw in comparison.wanted(recalls):
         remembered[wanted[span.start]] = raw
@@ -98,6 +99,16 @@ async def look(
     if not (untouched or settings.append):
         await growth.require_none(stream, more=more)
     return Compared(remembered, more, line_end)
+
+
+def _hint(settings: LoadSettings, ledger: Ledger, *, fed: bool) -> str:
+    """What to do where the input is another one."""
+    if not fed:
+        return how_to_mend(settings, ledger)
+    return (
+        f"{where_it_stands(ledger)} Hand over the records that the load began with, in their order; or"
+        " load the new ones with a load_dir of their own."
+    )
 
 
 async def go_on_behind_the_end(stream: InputStream, log: CheckpointLog, compared: Compared) -> None:

@@ -8,9 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from loader import retries
+from loader.begun import told
 from loader.checkpoint.entries import Entry
 from loader.checkpoint.scan import scan
-from loader.directory import log_path, told
+from loader.directory import log_path
 from loader.errors import DiskError, LoaderError, UsageError, command
 from loader.report import export
 from loader.report.chronicle import Chronicle

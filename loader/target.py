@@ -55,6 +55,7 @@ def flags_of(target: Target) -> tuple[str, ...]:
             break
     else:
         flags, usual = ("--api-domain", target.api_url), target.api_url
-    if target.accounts_url != usual:
+    # A log of before accounts addresses were kept has none.
+    if target.accounts_url not in ("", usual):
         return (*flags, "--accounts-url", target.accounts_url)
     return () if flags == ("--dc", DEFAULT_DC) else flags

@@ -27,7 +27,7 @@ class Recall(msgspec.Struct, frozen=True, gc=False):
 
 
 def replay(
-    stream: InputStream, recalls: Iterable[Recall] | AsyncIterable[Recall], *, anew: str
+    stream: InputStream, recalls: Iterable[Recall] | AsyncIterable[Recall], *, hint: str
 ) -> AsyncIterator[tuple[Span, bytes]]:
     """The bytes of each wanted span, in order; all spans given are compared.
 
@@ -35,12 +35,12 @@ def replay(
     not seekable has to be given every span from its start, or what lies between goes by uncompared. After the
     last span the stream stands exactly at its end.
 
-    `anew` is what to type to load the input from its start.
+    `hint` is what to do where the input has changed.
 
     Raises:
         InputChangedError: a span has another checksum, or the input ends before it does.
     """
-    return Comparison(stream, anew=anew).wanted(recalls)
+    return Comparison(stream, hint=hint).wanted(recalls)
 
 
 def records_of(raw: bytes, span: Span, lines: Sequence[int]) -> list[bytes]:
@@ -54,12 +54,12 @@ def records_of(raw: bytes, span: Span, lines: Sequence[int]) -> list[bytes]:
 class Comparison:
     """Where the comparison stands in the stream, and what it saw last."""
 
-    def __init__(self, stream: InputStream, *, anew: str, fed: bool = False) -> None:
-        """`fed`: a program hands the records over, and is told so."""
+    def __init__(self, stream: InputStream, *, hint: str, fed: bool = False) -> None:
+        """`hint`: what to do where the input has changed. `fed`: a program hands the records over."""
         self.last_byte = b""
         """Of the last span; nothing where there was none."""
         self._stream = stream
-        self._anew = anew
+        self._hint = hint
         self._fed = fed
         self._at = -1 if stream.seekable else 0
         self._rest = memoryview(b"")
@@ -121,19 +121,12 @@ class Comparison:
         return piece
 
     def _changed(self, span: Span, why: str) -> InputChangedError:
+        # The checksum is that of a batch: which of its lines is another one, it does not tell.
+        last = span.first_line + span.line_count - 1
+        to = f" to {last:,}" if last > span.first_line else ""
+        name = "stdin" if self._stream.name == STDIN else self._stream.name
+        what, place = "the input changed since this load began", f"{name}, line {span.first_line:,}{to}"
         if self._fed:
-            return InputChangedError(
-                "the records changed since this load began",
-                why=f"from record {span.first_line:,} on (bytes {span.start:,}-{span.stop:,}): {why}",
-                hint="Nothing was sent. Hand over the records that the load began with, in their order; or"
-                " load the new ones with a load_dir of their own.",
-            )
-        name = self._stream.name
-        shown, what = ("stdin", "input") if name == STDIN else (name, "file")
-        place = f"{shown}, line {span.first_line:,} (bytes {span.start:,}-{span.stop:,})"
-        back = "Pipe in the bytes that the load began with. " if name == STDIN else ""
-        return InputChangedError(
-            "the input changed since this load began",
-            why=f"{place}: {why}",
-            hint=f"Nothing was sent. {back}To load the new {what} from its start: {self._anew}",
-        )
+            what, place = "the records changed since this load began", f"from record {span.first_line:,} on"
+        why = f"{place} (bytes {span.start:,}-{span.stop:,}): {why}"
+        return InputChangedError(what, why=why, hint=self._hint)

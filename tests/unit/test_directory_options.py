@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from loader import directory, recall
+from loader import begun, directory, recall
 from loader.checkpoint import scan
 from loader.checkpoint.entries import Head
 from loader.checkpoint.log import Opening
@@ -145,9 +145,9 @@ def test_the_log_says_it_in_the_words_of_the_flags(tmp_path: Path) -> None:
 
 
 def test_options_are_told_as_they_are_typed(tmp_path: Path) -> None:
-    assert directory.told(settings_with(tmp_path, CASES["none"])) == ""
-    assert directory.told(settings_with(tmp_path, CASES["no automation"])) == "--trigger none"
-    assert directory.told(settings_with(tmp_path, CASES["all"])).endswith("--layout-id 5 --approval-mode")
+    assert begun.told(settings_with(tmp_path, CASES["none"])) == ""
+    assert begun.told(settings_with(tmp_path, CASES["no automation"])) == "--trigger none"
+    assert begun.told(settings_with(tmp_path, CASES["all"])).endswith("--layout-id 5 --approval-mode")
 
 
 @pytest.mark.parametrize("wrong", ["abc", "1" * 20, " 5"])

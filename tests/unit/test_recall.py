@@ -16,7 +16,6 @@ from loader.checkpoint.log import CheckpointLog, Opening
 from loader.checkpoint.recorder import Recorder
 from loader.errors import InputChangedError
 from loader.events import Event
-from loader.growth import how_to_start_over
 from loader.outcomes import Outcome, RecordOutcome, Settlement
 from loader.records import Attempt, Batch, Window
 from loader.settings import LoadSettings, Target
@@ -280,30 +279,23 @@ async def test_a_file_that_shrank_is_another_input(tmp_path: Path) -> None:
     desk.crash()
 
 
-@pytest.mark.parametrize(
-    ("input_name", "load_dir", "more", "typed"),
-    [
-        ("a.ndjson", "a.ndjson.load", {}, "loader load a.ndjson --module Leads --new"),
-        (
-            "my leads.ndjson",
-            "other",
-            {"key": "Email"},
-            "loader load 'my leads.ndjson' --module Leads --key Email --load-dir other --new",
-        ),
-        (
-            "-",
-            "a.load",
-            {"stamp": "Mark__c"},
-            "... | loader load - --module Leads --stamp Mark__c --load-dir a.load --new",
-        ),
-    ],
-)
-def test_to_start_over_is_typed_with_the_directory_and_the_key_of_the_load(
-    input_name: str, load_dir: str, more: dict[str, str], typed: str
-) -> None:
-    target = Target("Leads", "https://crm.example", "https://accounts.example")
-    settings = LoadSettings(input=input_name, load_dir=Path(load_dir), target=target, **more)  # type: ignore[arg-type]
-    assert how_to_start_over(settings) == typed
+async def test_what_to_do_about_another_input_begins_with_what_sends_nothing_twice(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    await desk.intend(1, 2, 3)
+    desk.settle(desk.send(1))
+    desk.send(2)
+    desk.crash()
+    desk.path.write_bytes(CHANGES["a byte of the last span"](content()))
+    with pytest.raises(InputChangedError) as raised:
+        await desk.compare()
+    stands, back, anew = raised.value.hint.splitlines()
+    assert stands.startswith("Nothing was sent by this run; ")
+    assert "of this load are in the CRM already" in stands
+    assert "in doubt may be there" in stands
+    assert back.startswith("Put the file back as it was, then: loader resume ")
+    assert "a second time, unless a unique field prevents it: loader load " in anew
+    assert anew.endswith("--new")
+    desk.crash()
 
 
 async def test_a_file_that_grew_is_refused_with_the_flag_that_takes_it(tmp_path: Path) -> None:
