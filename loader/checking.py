@@ -119,6 +119,7 @@ async def check(settings: LoadSettings, schema: Schema, *, users: int | None, la
     """
     judge = _Judge(settings, schema)
     async with await open_input(settings.input) as stream:
+        await stream.require_objects()
         splitter = LineSplitter(settings.line_bytes_max)
         cutter = BatchCutter(judge.problems_of, limit=settings.limit)
         reader = Reader(stream, splitter, cutter, batches_per_window=settings.concurrency)

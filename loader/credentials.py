@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ ENVIRONMENT = "environment"
 KEYRING = "keyring"
 _FROM_A_CODE = "\nFrom a grant code: loader auth --grant"
 """It writes the file that LOADER_REFRESH_TOKEN_FILE names; else `--store` says where."""
+_GRANT = re.compile(r"loader auth --grant(?: --store \S+)?")
 _BYTES_MAX = 8192
 _LIKE_A_CREDENTIAL = re.compile(r"[0-9A-Za-z_.+=~-]{24,}")
 """No slash in it, and long: the service's tokens and secrets have 35 characters and more."""
@@ -57,10 +59,12 @@ def read_credentials(environment: Mapping[str, str], store: str = ENVIRONMENT) -
             client_id=found[CLIENT_ID],
             client_secret=found[CLIENT_SECRET],
             refresh_token=found[REFRESH_TOKEN],
+            named=_where(renewing, environment, store),
         )
     if found[ACCESS_TOKEN]:
-        return Credentials(access_token=found[ACCESS_TOKEN])
-    present = [name for name in renewing if found[name]]
+        where = _where((ACCESS_TOKEN,), environment, store)
+        return Credentials(access_token=found[ACCESS_TOKEN], named=where)
+    present = _where([name for name in renewing if found[name]], environment, store)
     if store != ENVIRONMENT:
         raise CredentialsError(
             f"there are no credentials in the {store}" if not present else "the credentials are not complete",
@@ -82,6 +86,23 @@ def read_credentials(environment: Mapping[str, str], store: str = ENVIRONMENT) -
     )
 
 
+def _where(names: Sequence[str], environment: Mapping[str, str], store: str) -> tuple[str, ...]:
+    """Where each of these was read: the variable itself, or the one that names its file."""
+    if store != ENVIRONMENT:
+        return (f"what the {store} holds",) if names else ()
+    return tuple(name if environment.get(name, "").strip() else f"{name}_FILE" for name in names)
+
+
+def aimed(error: CredentialsError, target_flags: Sequence[str]) -> CredentialsError:
+    """The same error, whose way to new credentials names the target.
+
+    A grant code is good for one try: shown to another data centre it is used up.
+    """
+    flags = shlex.join(target_flags)
+    hint = _GRANT.sub(lambda found: f"{found[0]} {flags}".rstrip(), error.hint)
+    return CredentialsError(error.what, why=error.why, hint=hint)
+
+
 def secret_of(name: str, environment: Mapping[str, str]) -> str:
     """What this variable holds, or the file that `..._FILE` names; empty: neither is set.
 
@@ -91,7 +112,8 @@ def secret_of(name: str, environment: Mapping[str, str]) -> str:
     value, path = environment.get(name, "").strip(), environment.get(f"{name}_FILE", "")
     if value and path:
         raise CredentialsError(f"both {name} and {name}_FILE are set", hint="Unset one of them.")
-    value = value or (_content(name, Path(path).expanduser()) if path else "")
+    if not value and path:
+        return sound(f"{name}_FILE", _content(name, Path(path).expanduser()))
     return sound(name, value)
 
 

@@ -113,6 +113,8 @@ async def _load(
             raise directory.no_load(settings.load_dir)
         stream = await stack.enter_async_context(await _open_input(settings, feed))
         compared = recall.Compared()
+        if log is None and feed is None:
+            await stream.require_objects()
         if log is not None:
             compared = await recall.look(stream, log.ledger, settings, identity=identity)
             if (log.ledger.sealed and not compared.more) or (only_doubts and not log.ledger.open_records):

@@ -15,8 +15,9 @@ from loader import recall
 from loader.aftermath import is_mended, stored_summary, summary_of
 from loader.checkpoint.ledger import Ledger
 from loader.directory import fold_quietly, log_path, readable, recorded_settings
-from loader.errors import ExitCode, InputChangedError, UsageError, command
+from loader.errors import ExitCode, InputChangedError, LockedError, UsageError, command
 from loader.report.export import REJECTED
+from loader.report.standing import holder_of
 from loader.report.summary import Summary
 from loader.report.text import plural
 from loader.retries import by_hand, first_of, retries_in
@@ -42,6 +43,7 @@ async def retry_of(load_dir: Path) -> LoadSettings | NothingLeft:
     `load_dir` may be a load or one of its retries; both mean the whole line.
 
     Raises:
+        LockedError: the load is running.
         UsageError: the load is not finished, or its rejected records are not there, or in another load.
         InputChangedError: a file that a retry has loaded was changed since.
         DiskError: the disk does not let it be found out.
@@ -55,6 +57,7 @@ async def _retry_of(load_dir: Path) -> LoadSettings | NothingLeft:
     if first == load_dir:
         recorded_settings(load_dir)  # it says so if there is no load
     retries = retries_in(first)
+    _require_at_rest(first, load_dir)
     for place in (first, *retries):
         ledger = fold_quietly(place)
         if not ledger.sealed:
@@ -85,6 +88,18 @@ async def _retry_of(load_dir: Path) -> LoadSettings | NothingLeft:
     return msgspec.structs.replace(
         recorded_settings(first), input=str(rejected), load_dir=place, limit=None, max_rejected=None
     )
+
+
+def _require_at_rest(first: Path, load_dir: Path) -> None:
+    """A load that runs may refuse more, and writes the file of what it refused at its end."""
+    process = holder_of(log_path(first))
+    if process is not None:
+        raise LockedError(
+            f"the load of {first} is running: process {process}",
+            why=f"It may refuse more records, and writes {REJECTED} at its end",
+            hint=f"Where it stands: {command('status', first)}\n"
+            f"When it has ended: {command('retry', load_dir)}",
+        )
 
 
 def _require_to_be_loaded(rejected: Path) -> None:

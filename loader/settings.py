@@ -42,6 +42,8 @@ class Credentials(msgspec.Struct, frozen=True):
     client_secret: str = ""
     refresh_token: str = ""
     access_token: str = ""
+    named: tuple[str, ...] = ()
+    """Where they were read, such as LOADER_CLIENT_SECRET_FILE; nothing where a program hands them over."""
 
     @property
     def refreshable(self) -> bool:

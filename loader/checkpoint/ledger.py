@@ -312,6 +312,7 @@ class Ledger:
         for lines, since in batch.land(entry.lines, attempt=entry.attempt):
             batch.doubt(lines, since=since)
         batch.doubt(entry.lines, since=batch.not_before)
+        batch.explain(entry.lines, entry.reason)
         if entry.held:
             batch.held = ranges.union(batch.held, entry.lines)
         self._answered_at = max(self._answered_at, entry.at)

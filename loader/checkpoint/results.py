@@ -23,6 +23,7 @@ from loader.checkpoint.entries import (
     record_outcomes,
 )
 from loader.checkpoint.ledger import Ledger
+from loader.checkpoint.ranges import Ranges
 from loader.checkpoint.scan import folding, scan
 from loader.checkpoint.unsettled import OpenBatch
 from loader.outcomes import Outcome, RecordOutcome
@@ -166,8 +167,22 @@ def _invalid_outcomes(batch: BatchEntry) -> list[RecordOutcome]:
 def _unsettled_outcomes(batch: OpenBatch) -> list[RecordOutcome]:
     in_doubt = batch.in_doubt
     pending = ranges.difference(batch.open, in_doubt)
+    parts = [(Outcome.IN_DOUBT, reason, lines) for reason, lines in why_in_doubt(batch)]
+    parts.append((Outcome.PENDING, "", pending))
     return [
-        RecordOutcome(line, outcome)
-        for lines, outcome in ((in_doubt, Outcome.IN_DOUBT), (pending, Outcome.PENDING))
+        RecordOutcome(line, outcome, message=reason)
+        for outcome, reason, lines in parts
         for line in ranges.to_lines(lines)
     ]
+
+
+def why_in_doubt(batch: OpenBatch) -> Iterator[tuple[str, Ranges]]:
+    """The lines of a batch that are in doubt, by why they are; no words where no frame says it.
+
+    There may be no line left of a reason.
+    """
+    unexplained = batch.in_doubt
+    for reason, lines in batch.reasons:
+        yield reason, ranges.intersection(lines, batch.in_doubt)
+        unexplained = ranges.difference(unexplained, lines)
+    yield "", unexplained

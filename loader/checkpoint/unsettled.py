@@ -37,6 +37,8 @@ class OpenBatch(msgspec.Struct, frozen=True):
     held: Ranges
     """Those of `doubts` that only a person can settle."""
     last_attempt: int
+    reasons: tuple[tuple[str, Ranges], ...] = ()
+    """Why lines came into doubt, or stayed there, when that was last said; some may be settled since."""
 
     @property
     def in_doubt(self) -> Ranges:
@@ -46,7 +48,17 @@ class OpenBatch(msgspec.Struct, frozen=True):
 class Unsettled:
     """The mutable state of one open batch; only the ledger changes it."""
 
-    __slots__ = ("doubts", "entry", "flights", "held", "last_attempt", "not_before", "open", "released")
+    __slots__ = (
+        "doubts",
+        "entry",
+        "flights",
+        "held",
+        "last_attempt",
+        "not_before",
+        "open",
+        "reasons",
+        "released",
+    )
 
     def __init__(self, entry: BatchEntry, *, not_before: float) -> None:
         self.entry = entry
@@ -56,6 +68,7 @@ class Unsettled:
         self.held: Ranges = NONE
         self.released: Ranges = NONE
         """RESOLVED as not applied, and not in a window since."""
+        self.reasons: dict[str, Ranges] = {}
         self.last_attempt = 0
         self.not_before = not_before
         """No attempt that the log does not show can have been made before this time."""
@@ -66,6 +79,12 @@ class Unsettled:
         if fresh:
             self.doubts += (Doubtful(fresh, since),)
         self.released = ranges.difference(self.released, lines)
+
+    def explain(self, lines: Ranges, reason: str) -> None:
+        """Keeps why `lines` are in doubt; what was said of them before is forgotten."""
+        left = ((other, ranges.difference(known, lines)) for other, known in self.reasons.items())
+        self.reasons = {other: rest for other, rest in left if rest}
+        self.reasons[reason] = ranges.union(self.reasons.get(reason, NONE), lines)
 
     def release(self, lines: Ranges) -> None:
         """Takes `lines` out of doubt and out of their window: they are not applied."""
@@ -124,6 +143,7 @@ class Unsettled:
             doubts=self.doubts,
             held=self.held,
             last_attempt=self.last_attempt,
+            reasons=tuple(self.reasons.items()),
         )
 
 

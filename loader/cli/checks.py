@@ -7,6 +7,7 @@ import time
 
 import msgspec
 
+from loader.begun import flags_of_load
 from loader.cli.credentials_flag import credentials_if_any
 from loader.cli.screen import color_wanted, give, show, width
 from loader.errors import ExitCode, command
@@ -15,9 +16,9 @@ from loader.report import checks
 from loader.report.display import display
 from loader.report.journal import of_check
 from loader.report.progress import Progress
+from loader.report.summary import NO_RECORD
 from loader.report.text import name_of
 from loader.settings import LoadSettings
-from loader.target import flags_of
 
 
 def run_check(
@@ -40,7 +41,7 @@ def run_check(
 
     from loader import checking  # noqa: PLC0415 - as above
 
-    credentials = credentials_if_any()
+    credentials = credentials_if_any(settings.target)
 
     async def main() -> checking.Checked:
         with display(
@@ -57,6 +58,8 @@ def run_check(
 
     checked = anyio.run(main)
     code = ExitCode.NOT_ALL_INSERTED if checked.invalid else ExitCode.OK
+    if not (checked.records or as_lines_of_json):
+        show([f"warning: {NO_RECORD}"])
     if as_lines_of_json:
         show([of_check(msgspec.to_builtins(checked), at=time.time(), dry_run_by=dry_run_by, exit_code=code)])
     elif not quiet:
@@ -105,9 +108,7 @@ def _next(invalid: int, settings: LoadSettings, *, dry_run_by: str) -> str:
             return "Mend those lines, then type the same command again."
         without = "without -n (--dry-run)" if dry_run_by == "--dry-run" else f"without {dry_run_by}"
         return f"To load them, type the same command {without}."
-    words = (settings.input, "--module", settings.target.module, *flags_of(settings.target))
-    return (
-        f"Mend those lines, then: {command('check', *words)}"
-        if invalid
-        else (f"To load them: {command('load', *words)}")
-    )
+    words = (settings.input, *flags_of_load(settings))
+    if invalid:
+        return f"Mend those lines, then: {command('check', *words)}"
+    return f"To load them: {command('load', *words)}"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from functools import partial
 
 import click
 
 from loader.cli.parameters import Function, setting
-from loader.credentials import ENVIRONMENT, KEYRING, NAMES, read_credentials
-from loader.settings import Credentials
+from loader.credentials import ENVIRONMENT, KEYRING, NAMES, aimed, read_credentials
+from loader.errors import CredentialsError
+from loader.settings import Credentials, Target
+from loader.target import flags_of
 
 _CHOSEN = "loader.credentials"
 
@@ -50,12 +51,20 @@ def chosen_store() -> str:
     return str(click.get_current_context().meta.get(_CHOSEN, ENVIRONMENT))
 
 
-def credentials_reader() -> Callable[[], Credentials]:
+def credentials_reader(target: Target) -> Callable[[], Credentials]:
     """Reads the credentials of the running command where there is need of them; raises as below."""
-    return partial(read_credentials, os.environ, chosen_store())
+    store = chosen_store()
+
+    def read() -> Credentials:
+        try:
+            return read_credentials(os.environ, store)
+        except CredentialsError as error:
+            raise aimed(error, flags_of(target)) from None
+
+    return read
 
 
-def credentials_if_any() -> Credentials | None:
+def credentials_if_any(target: Target) -> Credentials | None:
     """The credentials; None where nothing of them is set.
 
     Raises:
@@ -65,4 +74,4 @@ def credentials_if_any() -> Credentials | None:
         os.environ.get(name) or os.environ.get(f"{name}_FILE") for name in NAMES
     ):
         return None
-    return credentials_reader()()
+    return credentials_reader(target)()

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from loader.credentials import (
     secret_of,
     sound,
 )
-from loader.errors import CredentialsError, DiskError, UsageError, remedy
+from loader.errors import CredentialsError, DiskError, UsageError, command, remedy
 from loader.settings import Credentials
 
 _CODE_CHARACTERS_MAX = 4096
@@ -74,17 +73,20 @@ def read_client(environment: Mapping[str, str], store: str) -> Credentials:
 
 
 @contextmanager
-def keeping(place: str, client: Credentials, *, replace: bool) -> Iterator[Keep]:
+def keeping(
+    place: str, client: Credentials, *, replace: bool, target_flags: Sequence[str] = ()
+) -> Iterator[Keep]:
     """A place for the refresh token, made ready before the code is used up; call it with the token.
 
     `place`: `keyring`, `keyring:NAME`, or the path of a file that only its owner will be able to read.
+    `target_flags`: what names the data centre that the code is for, to be typed again.
 
     Raises:
         UsageError: there is something already, or no such directory.
         DiskError, CredentialsError: it cannot be written.
     """
     if place.partition(":")[0] == KEYRING:
-        yield _keyring(place, client, replace=replace)
+        yield _keyring(place, client, replace=replace, target_flags=target_flags)
         return
     path = Path(place).expanduser()
     replaced = path.exists()
@@ -92,15 +94,15 @@ def keeping(place: str, client: Credentials, *, replace: bool) -> Iterator[Keep]
         raise UsageError(
             f"the refresh token cannot be kept in {path}",
             why=f"it is a directory. {_UNUSED}",
-            hint=f"Name a file in it: loader auth --grant --store {shlex.quote(str(path / 'refresh-token'))}",
+            hint=f"Name a file in it: {granting(path / 'refresh-token', *target_flags)}",
         )
     if replaced and not replace:
         raise UsageError(
             f"{path} is there already",
             why=f"the refresh token in it may be in use. {_UNUSED}",
-            hint="Name another file, or replace it:"
-            f" loader auth --grant --store {shlex.quote(str(path))} --yes",
+            hint=f"Name another file, or replace it: {granting(path, '--yes', *target_flags)}",
         )
+    again = (*(("--yes",) if replace else ()), *target_flags)
     beside = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -108,7 +110,7 @@ def keeping(place: str, client: Credentials, *, replace: bool) -> Iterator[Keep]
         raise UsageError(
             f"the refresh token cannot be kept in {path}",
             why=f"{error.strerror or error}. {_UNUSED}",
-            hint="Name a file in a directory that is there: loader auth --grant --store FILE",
+            hint=f"Name a file in a directory that is there: {granting('FILE', *target_flags)}",
         ) from None
     with os.fdopen(descriptor, "w", encoding="ascii") as stream:
 
@@ -123,7 +125,7 @@ def keeping(place: str, client: Credentials, *, replace: bool) -> Iterator[Keep]
                 raise DiskError(
                     f"the refresh token could not be written to {path}",
                     why=f"{error.strerror or error}. {_USED_UP}{kept}",
-                    hint=f"{remedy(error, 'Look after the disk')}. {_another(place, replace=replace)}",
+                    hint=f"{remedy(error, 'Look after the disk')}. {_another(place, again)}",
                 ) from None
 
         try:
@@ -132,7 +134,7 @@ def keeping(place: str, client: Credentials, *, replace: bool) -> Iterator[Keep]
             beside.unlink(missing_ok=True)
 
 
-def _keyring(store: str, client: Credentials, *, replace: bool) -> Keep:
+def _keyring(store: str, client: Credentials, *, replace: bool, target_flags: Sequence[str]) -> Keep:
     from loader.keyring_store import read, write  # noqa: PLC0415 - an extra; only who asks needs it
 
     held = read(store, [REFRESH_TOKEN])[REFRESH_TOKEN]
@@ -140,8 +142,10 @@ def _keyring(store: str, client: Credentials, *, replace: bool) -> Keep:
         raise UsageError(
             f"the {store} holds a refresh token already",
             why=_UNUSED,
-            hint=f"Replace it: loader auth --grant --store {store} --yes",
+            hint=f"Replace it: {granting(store, '--yes', *target_flags)}",
         )
+
+    again = (*(("--yes",) if replace else ()), *target_flags)
 
     def keep(token: str) -> None:
         # The token first: where the keyring takes nothing, what it holds still belongs together.
@@ -152,13 +156,17 @@ def _keyring(store: str, client: Credentials, *, replace: bool) -> Keep:
             raise CredentialsError(
                 error.what,
                 why=f"{error.why}. {_USED_UP}",
-                hint=f"{error.hint}\n{_another(store, replace=replace)}",
+                hint=f"{error.hint}\n{_another(store, again)}",
             ) from None
 
     return keep
 
 
-def _another(place: str, *, replace: bool) -> str:
+def granting(place: str | Path, *flags: str) -> str:
+    """The command that takes a grant code for this place."""
+    return command("auth", "--grant", "--store", place, *flags)
+
+
+def _another(place: str, flags: Sequence[str]) -> str:
     """What to type when the token of a code that is used up could not be kept."""
-    again = f"loader auth --grant --store {shlex.quote(place)}{' --yes' if replace else ''}"
-    return f"Generate another code in the API console, then: {again}"
+    return f"Generate another code in the API console, then: {granting(place, *flags)}"

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from loader import begun
 from loader.cli import open_files
 from loader.cli.credentials_flag import credentials_reader
 from loader.cli.screen import give, say, show, width
 from loader.cli.watching import Showing, Watching
 from loader.errors import ExitCode, LoaderError
 from loader.report.reasons import examples
-from loader.report.summary import Summary, render, to_json
+from loader.report.summary import NO_RECORD, Doubts, Summary, render, to_json
 from loader.settings import LoadSettings, how_to_go_on
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ def _run(
         require_writable(showing.report_to)
     with watching.observer() as observe:
         begin = partial(job.load, observe=observe, fresh=fresh, only_doubts=only_doubts, unread=unread)
-        return event_loop.run(begin, settings, credentials_reader())
+        return event_loop.run(begin, settings, credentials_reader(settings.target))
 
 
 def _told(settings: LoadSettings, showing: Showing, watching: Watching, finished: Finished) -> int:
@@ -87,13 +89,15 @@ def _told(settings: LoadSettings, showing: Showing, watching: Watching, finished
     summary = finished.summary
     if summary.exit_code in (ExitCode.SIGINT, ExitCode.SIGTERM):
         ignore_from_now_on()
+    if summary.complete and not summary.records:
+        watching.warn(NO_RECORD)
     if not (showing.quiet or showing.as_lines_of_json):
         if watching.state.opened is None:
             say("This load has finished before; nothing was sent.")
         place = settings.load_dir
         # An error that stopped the load may have kept these from being written, and goes first on the screen.
         written = finished.error is None or _are_there(summary, place)
-        show(closing_screen(summary, place, files=written, with_examples=written))
+        show(closing_screen(summary, settings, files=written, with_examples=written))
         if not written:
             say("The files of refused and doubtful records could not be written; the next run writes them.")
     write_report_too(settings, summary, watching, showing.report_to, error=finished.error)
@@ -118,7 +122,7 @@ def _are_there(summary: Summary, load_dir: Path) -> bool:
 
 def closing_screen(
     summary: Summary,
-    load_dir: Path,
+    settings: LoadSettings,
     *,
     report: Path | None = None,
     files: bool = True,
@@ -131,15 +135,25 @@ def closing_screen(
     from loader import retries  # noqa: PLC0415 - not for --help
     from loader.directory import is_there  # noqa: PLC0415 - as above
     from loader.reporting import REPORT  # noqa: PLC0415 - as above
+    from loader.standing import why_in_doubt  # noqa: PLC0415 - as above
 
+    load_dir = settings.load_dir
     path = report or load_dir / REPORT
     first, later = retries.first_of(load_dir), retries.retried(summary, load_dir)
+    reasons: list[tuple[str, int]] = []
+    if summary.outcomes.in_doubt:
+        # Where the disk does not give the log, the rest of the screen is told all the same.
+        with suppress(LoaderError, OSError):
+            reasons = why_in_doubt(load_dir)
     lines = render(
         summary,
         load_dir=str(load_dir) if files else "",
         report=str(path) if is_there(path) else "",
         retry=str(first),
         retried=later,
+        load_flags=(*begun.target_flags(settings), *begun.record_flags(settings)),
+        check_flags=begun.target_flags(settings),
+        doubts=Doubts(reasons, asked=bool(settings.key or settings.stamp)),
         width=width(),
     )
     if with_examples and later is None and summary.outcomes.rejected + summary.outcomes.invalid:

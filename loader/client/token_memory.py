@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -30,6 +30,9 @@ class Secrets(Protocol):
 
     @property
     def access_token(self) -> str: ...
+
+    @property
+    def named(self) -> Sequence[str]: ...
 
 
 class NumberedToken(msgspec.Struct, frozen=True):

@@ -155,9 +155,9 @@ class Tokens:
         if not self._secrets.refresh_token:
             raise CredentialsError(
                 "the access token is no longer accepted, and there is nothing to renew it with",
-                why="LOADER_ACCESS_TOKEN alone lives for an hour at most",
-                hint="Set LOADER_CLIENT_ID, LOADER_CLIENT_SECRET and LOADER_REFRESH_TOKEN, or a new"
-                " LOADER_ACCESS_TOKEN; then run the same command again.",
+                why=f"{self._named('an access token')} alone lives for an hour at most",
+                hint="Set LOADER_CLIENT_ID, LOADER_CLIENT_SECRET and LOADER_REFRESH_TOKEN, or a new token in"
+                f" {self._named('LOADER_ACCESS_TOKEN')}; then run the same command again.",
             )
         in_vain = self._in_vain
         # Who holds the lock refreshes; if it is cancelled, the next in line does. The others find it done.
@@ -318,10 +318,14 @@ class Tokens:
         self._refused = CredentialsError(
             f"{self._host} refuses the credentials" + (f": {refused.error}" if refused.error else ""),
             why=refused.reason,
-            hint="Check LOADER_CLIENT_ID, LOADER_CLIENT_SECRET, LOADER_REFRESH_TOKEN and --dc (credentials"
-            " are good for one data centre), then run the same command again.",
+            hint=f"Check {self._named('client id, client secret, refresh token')} and --dc (credentials are"
+            " good for one data centre), then run the same command again.",
         )
         raise self._refused
+
+    def _named(self, otherwise: str) -> str:
+        """Where the credentials were read, as a person may have to mend them there."""
+        return ", ".join(self._secrets.named) or otherwise
 
     def _refuse_host(self, detail: str) -> NoReturn:
         self._refused = CredentialsError(

@@ -124,8 +124,10 @@ class Doubts:
         keys = self._keys(attempt)
         known = subset(attempt, [place for place, key in enumerate(keys) if key and key not in self._shared])
         telling = set(known.lines)
-        mute = [line for line in attempt.lines if line not in telling]
-        self.hold(attempt, mute, f"{reason}; its {self._settings.key} does not tell whose record it is")
+        nameless = [line for line, key in zip(attempt.lines, keys, strict=True) if not key]
+        mute = [line for line in attempt.lines if line not in telling and line not in nameless]
+        self.hold(attempt, nameless, f"{reason}; it has no {self._settings.key} to ask by")
+        self.hold(attempt, mute, f"{reason}; another record in doubt has the same {self._settings.key}")
         return known
 
     def _keys(self, attempt: Attempt) -> list[str]:

@@ -6,11 +6,12 @@ import re
 from collections.abc import AsyncIterator, Callable
 
 from loader.diagnosis.finding import Finding, ok, problem, warning
-from loader.errors import ExitCode, LoaderError
+from loader.errors import ExitCode, LoaderError, command
 from loader.events import Event
 from loader.identity import FeatureState, Identity, whose
 from loader.report.identity import needs, who
-from loader.settings import Credentials, LoadSettings
+from loader.settings import Credentials, LoadSettings, Target
+from loader.target import flags_of
 
 _LINES = re.compile(r"(?<=\w)\n")
 """Where a hint's next line is another piece of advice, and not the end of a sentence."""
@@ -35,11 +36,11 @@ async def look(
         yield _told(error)
         return
     yield ok("credentials", f"{kind} is accepted")
-    for finding in of_identity(found):
+    for finding in of_identity(found, settings.target):
         yield finding
 
 
-def of_identity(found: Identity) -> list[Finding]:
+def of_identity(found: Identity, target: Target) -> list[Finding]:
     """Who it is, and each feature."""
     shown = dict(line.split("  ", 1) for line in who(found))
     facts = [
@@ -47,17 +48,18 @@ def of_identity(found: Identity) -> list[Finding]:
         for name, words in shown.items()
         if name.strip() in ("user", "organisation", "edition", "data centre")
     ]
-    return facts + [_feature(each) for each in found.features]
+    grant = command("auth", "--grant", *flags_of(target))
+    return facts + [_feature(each, grant) for each in found.features]
 
 
-def _feature(each: FeatureState) -> Finding:
+def _feature(each: FeatureState, grant: str) -> Finding:
     check = f"scopes: {each.name}"
     if each.missing is None:
         return warning(check, f"not known: the service does not name the scopes; needs {needs(each)}")
     if not each.missing:
         return ok(check, f"allowed; needs {needs(each)}")
     said = f"not allowed; needs {needs(each)}; without: {each.without}"
-    todo = "Make a grant code with this scope too: loader auth --grant"
+    todo = f"Make a grant code with this scope too: {grant}"
     return problem(check, said, todo, ExitCode.CREDENTIALS) if each.needed else warning(check, said, todo)
 
 

@@ -20,6 +20,7 @@ _LABEL_WIDTH = 10
 _KIND_LINES_MAX = 4
 IGNORED_MAX = 50
 """Names of ignored fields that a summary holds."""
+NO_RECORD = "the input held no record"
 _BESIDE = " " * (_LABEL_WIDTH + 3)
 """Under what stands beside a label."""
 
@@ -55,6 +56,15 @@ class Effort(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     settled: int | None = None
     """Records that were settled within `seconds`; None: all of them."""
+
+
+class Doubts(msgspec.Struct, frozen=True):
+    """What is known of the records in doubt."""
+
+    reasons: Sequence[tuple[str, int]] = ()
+    """Why, and how many records; most first."""
+    asked: bool = False
+    """The CRM has been asked by a key, or would be: what is left is a person's to say."""
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,21 +181,33 @@ def render(
     report: str = "",
     retry: str = "",
     retried: Retried | None = None,
+    load_flags: Sequence[str] = (),
+    check_flags: Sequence[str] = (),
+    doubts: Doubts | None = None,
     width: int = 80,
 ) -> list[str]:
     """The closing screen, as plain lines no wider than `width`, but for paths and commands.
 
     `load_dir` and `report`: where its files and its report are, if they are there. `retry`: the load to be
     named to `loader retry`, where that is another one. `retried`: what later loads have made of the refused.
+    `load_flags`, `check_flags`: what the load of another file, or a check, is typed with to go where this
+    load went; without them the module alone is named. `doubts`: why records are in doubt.
     """
+    module = ("--module", summary.module)
     return [
         *_title(summary, width),
         *_rows(summary, width),
         *_account(summary, width),
+        *([f"  {NO_RECORD}"] if summary.complete and not summary.records else ()),
         *_effort(summary, width),
         *_absent(summary, width),
-        *_ignored(summary, width),
-        *(_files(summary, load_dir, retry or load_dir, retried, width) if load_dir else ()),
+        *_ignored(summary, check_flags or module, width),
+        *(
+            _files(summary, load_dir, retry or load_dir, retried, flags=load_flags or module, width=width)
+            if load_dir
+            else ()
+        ),
+        *(_in_doubt(summary, load_dir.rstrip("/"), doubts or Doubts(), width) if load_dir else ()),
         *([f"  report     {text.printable(report)}"] if report else ()),
     ]
 
@@ -282,15 +304,13 @@ def _absent(summary: Summary, width: int) -> list[str]:
     )
 
 
-def _ignored(summary: Summary, width: int) -> list[str]:
+def _ignored(summary: Summary, flags: Sequence[str], width: int) -> list[str]:
     """What was sent and is not in the CRM, though its record is."""
     if not summary.ignored_fields:
         return []
     begin = f"  {'ignored':<{_LABEL_WIDTH}} "
     names = [text.printable(name) for name in summary.ignored_fields]
-    why = (
-        f"; why: {command('check', summary.input)} --module {summary.module}" if summary.input != "-" else ""
-    )
+    why = f"; why: {command('check', summary.input, *flags)}" if summary.input != "-" else ""
     words = text.printable(f"the API ignores these members{why}")
     return [
         begin + text.joined(names, width=width - len(begin)),
@@ -298,29 +318,60 @@ def _ignored(summary: Summary, width: int) -> list[str]:
     ]
 
 
-def _files(summary: Summary, load_dir: str, retry: str, retried: Retried | None, width: int) -> list[str]:
+def _files(
+    summary: Summary,
+    load_dir: str,
+    retry: str,
+    retried: Retried | None,
+    *,
+    flags: Sequence[str],
+    width: int,
+) -> list[str]:
     outcomes, place = summary.outcomes, text.printable(load_dir.rstrip("/"))
-    resolve, results = (
-        text.printable(command(name, load_dir.rstrip("/"))) for name in ("resolve", "results")
-    )
-    stopped = not summary.complete and not at_its_end(summary)
+    results = text.printable(command("results", load_dir.rstrip("/")))
     lines = []
     if outcomes.rejected + outcomes.invalid:
         lines += (
-            _rejected(summary, place, text.printable(command("retry", retry.rstrip("/"))), width)
+            _rejected(summary, place, retry.rstrip("/"), flags, width)
             if retried is None
             else _retried(place, retried, width)
         )
     if outcomes.duplicate:
         lines += _file("duplicate", "", f"field and record of each: {results} --outcome duplicate", width)
-    if outcomes.in_doubt:
-        how = "go on first; what is left then:" if stopped else "look them up, then:"
-        lines += _file("in doubt", f"{place}/in-doubt.ndjson", f"{how} {resolve}", width)
     return lines
 
 
-def _rejected(summary: Summary, place: str, retry: str, width: int) -> list[str]:
-    again = f"fix, then: loader load that-file --module {text.printable(summary.module)}"
+def _in_doubt(summary: Summary, load_dir: str, doubts: Doubts, width: int) -> list[str]:
+    """The file of the records in doubt, why they are, and the way out: never what was tried in vain."""
+    if not summary.outcomes.in_doubt:
+        return []
+    path, resolve = (
+        f"{text.printable(load_dir)}/in-doubt.ndjson",
+        text.printable(command("resolve", load_dir)),
+    )
+    stopped = not summary.complete and not at_its_end(summary)
+    if stopped or not doubts.asked:
+        how = "go on first; what is left then:" if stopped else "look them up, then:"
+        lines = _file("in doubt", path, f"{how} {resolve}", width)
+    else:
+        lines = _file("in doubt", path, "", width)
+    said = [f"{text.plural(count, 'record')}: {text.printable(why)}" for why, count in doubts.reasons if why]
+    if len(said) > _KIND_LINES_MAX:
+        said[_KIND_LINES_MAX:] = ["and others"]
+    if doubts.asked and not stopped:
+        said += [
+            f"line and reason of each: {text.printable(command('results', load_dir))} --outcome in_doubt",
+            f"look them up; those that the CRM has: {resolve} --as applied --lines LINES",
+            f"then the others: {resolve} --as not-applied",
+        ]
+    return lines + [
+        line for words in said for line in wrapped(words, width=width, first=_BESIDE, rest=_BESIDE)
+    ]
+
+
+def _rejected(summary: Summary, place: str, retried: str, flags: Sequence[str], width: int) -> list[str]:
+    again = text.printable(f"fix, then: {command('load', 'that-file', *flags)}")
+    retry = text.printable(command("retry", retried))
     or_else = f"or, with the same target, key and options: {retry}"
     if not summary.complete:
         # Before its end a load may refuse more, and writes the file anew.

@@ -50,7 +50,7 @@ def _to_copy(piece: str) -> bool:
 def _pieces(line: str) -> Iterator[str]:
     """Words, and commands with all that belongs to them."""
     words = line.split()
-    if words and words[0] in ("mv", "jq"):
+    if words and words[0] in ("mv", "jq", "mlr"):
         yield line.strip()
         return
     at = 0

@@ -232,7 +232,7 @@ def decoder_for(head: bytes, name: str, *, complete: bool) -> Decoder | None:
     """
     for magic, (kind, command) in (REFUSED | UNMARKED).items():
         if head.startswith(magic):
-            hint = f"{command.format(file=name)} | loader load - --module MODULE --load-dir DIR"
+            hint = how_to_pipe(command.format(file=name))
             raise UsageError(f"cannot read {name}", why=f"it is {kind}", hint=hint)
     if head.startswith(GZIP):
         return Gzip(name)
@@ -244,6 +244,15 @@ def decoder_for(head: bytes, name: str, *, complete: bool) -> Decoder | None:
         kind = "gzip" if name.endswith(".gz") else "zstd"
         raise _broken(name, kind, "the file is empty, which no compressed file is", 0)
     return Plain()
+
+
+def how_to_pipe(program: str) -> str:
+    """What to do with an input that this program makes lines of. What was typed beside its name is not known
+    here, and a hint that leaves the target out sends records elsewhere."""
+    return (
+        f"{program} | loader load - --module MODULE --load-dir DIR\nwith the other flags as they were:"
+        " target, key and options"
+    )
 
 
 def _broken(name: str, kind: str, why: str, content_bytes: int) -> UsageError:

@@ -121,12 +121,19 @@ class Comparison:
         return piece
 
     def _changed(self, span: Span, why: str) -> InputChangedError:
+        where = f"(bytes {span.start:,}-{span.stop:,}): {why}"
+        if self._fed:
+            return InputChangedError(
+                "the records changed since this load began",
+                why=f"from record {span.first_line:,} on {where}",
+                hint=self._hint,
+            )
         # The checksum is that of a batch: which of its lines is another one, it does not tell.
         last = span.first_line + span.line_count - 1
         to = f" to {last:,}" if last > span.first_line else ""
         name = "stdin" if self._stream.name == STDIN else self._stream.name
-        what, place = "the input changed since this load began", f"{name}, line {span.first_line:,}{to}"
-        if self._fed:
-            what, place = "the records changed since this load began", f"from record {span.first_line:,} on"
-        why = f"{place} (bytes {span.start:,}-{span.stop:,}): {why}"
-        return InputChangedError(what, why=why, hint=self._hint)
+        return InputChangedError(
+            "the input changed since this load began",
+            why=f"{name}, line {span.first_line:,}{to} {where}",
+            hint=self._hint,
+        )

@@ -21,13 +21,14 @@ import anyio.to_thread
 
 from loader.errors import DiskError, InputChangedError, LoaderError, UsageError
 from loader.source.compression import Decoder, Plain, decoder_for
-from loader.source.lines import BOM
+from loader.source.ndjson import require_no_array, require_objects
 
 READ_BYTES = 1024 * 1024
 COMPRESSED_READ_BYTES = 256 * 1024
 STDIN = "-"
-_BEGINNING_BYTES = 4096
 STDIN_FD = 0
+_ARRIVED_S = 0.2
+"""What a program that is quick has written by then is looked at before anything is begun."""
 
 
 class InputStream:
@@ -115,12 +116,23 @@ class InputStream:
         self._begun = offset > 0
         self._unread = b""
 
+    async def require_objects(self) -> None:
+        """Looks at the beginning, which is read again afterwards. Of a pipe only at what is there already.
+
+        Raises:
+            UsageError: no line of it is a JSON object. Else as `read`.
+        """
+        data = await self.read_within(_ARRIVED_S) if self.polled else await self.read()
+        if data:
+            self.unread(data)
+            require_objects(data, self.name, whole=len(data) == self.stored_bytes, scarce=self.polled)
+
     async def sniff(self) -> None:
         """Finds out how a regular file is stored; for others the first bytes that arrive tell."""
         while not self.polled and self._decoder is None:
             await anyio.to_thread.run_sync(self._pull)
         if isinstance(self._decoder, Plain):
-            _require_no_array(self._head, self.name)
+            require_no_array(self._head, self.name)
 
     async def _next(self, pause_s: float | None) -> bytes | None:
         if self._unread:
@@ -137,7 +149,7 @@ class InputStream:
                 data = await anyio.to_thread.run_sync(self._step)
             if data:
                 if not self._begun:
-                    _require_no_array(data, self.name)
+                    require_no_array(data, self.name)
                     self._begun = True
                 return data
         return b""
@@ -235,21 +247,6 @@ def _require_lines(stream: InputStream, fd: int) -> None:
         # A writer that is faster than the loader then wakes it once for 1 MiB instead of once for 64 KiB.
         with contextlib.suppress(OSError):
             fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, READ_BYTES)
-
-
-def _require_no_array(content: bytes, name: str) -> None:
-    """Refuse an input that begins as an array of objects does: hardly a line of it would be a record."""
-    first, newline, others = content.removeprefix(BOM).lstrip().partition(b"\n")
-    if newline and first.rstrip().endswith(b"]") and others.lstrip()[:1] == b"{":
-        return  # one bad line among records, as rejected.ndjson may begin with: it is refused by itself
-    beginning = content[:_BEGINNING_BYTES].removeprefix(BOM).lstrip()
-    if beginning[:1] == b"[" and beginning[1:].lstrip()[:1] == b"{":
-        lines = "jq -c '.[]'" if name == STDIN else f"jq -c '.[]' {name}"
-        raise _unreadable(
-            name,
-            "it begins a JSON array; the loader reads one JSON object a line",
-            f"{lines} | loader load - --module MODULE --load-dir DIR",
-        )
 
 
 def _refuse(name: str, error: OSError | ValueError) -> NoReturn:

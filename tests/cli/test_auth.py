@@ -22,6 +22,7 @@ from loader.identity import Identity
 from loader.report.identity import who
 from loader.settings import Credentials
 from tests.canary import belongs_in
+from tests.cli.conftest import Run
 from tests.crash.harness import Crm, environment, sandbox
 
 CODE = "1000.canary-code-4f1d"
@@ -147,7 +148,7 @@ def test_a_store_that_is_a_directory_is_refused_before_the_code_is_used_even_wit
     done = desk.run("auth", "--grant", "--store", "folder", "--yes", data=code)
     assert done.returncode == 2
     assert "grant code is not used up" in screen(done)
-    assert "loader auth --grant --store folder/refresh-token" in screen(done)
+    assert f"loader auth --grant --store folder/refresh-token --api-domain {desk.crm.url}" in screen(done)
     kept = belongs_in(desk.directory / "folder" / "refresh-token")
     assert desk.run("auth", "--grant", "--store", "folder/refresh-token", data=code).returncode == 0
     assert kept.read_text() == desk.token + "\n"
@@ -164,6 +165,24 @@ def test_a_token_that_could_not_be_written_says_what_is_kept_and_what_to_type(tm
     assert f"{place} holds what it held before" in refused.value.why
     assert refused.value.hint.endswith(f"then: loader auth --grant --store '{place}' --yes")
     assert place.read_text() == "older"
+
+
+def test_a_code_is_not_shown_to_another_data_centre_by_the_command_that_is_told(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = belongs_in(tmp_path / "token")
+    place.write_text("1000.in-use")
+    monkeypatch.setenv("LOADER_CLIENT_ID", "id")
+    monkeypatch.setenv("LOADER_CLIENT_SECRET", "not-a-real-one")
+    there = run("auth", "--grant", "--store", str(place), "--dc", "eu")
+    assert (there.code, " --yes --dc eu\n" in there.err) == (2, True), there.err
+    nowhere = run("auth", "--grant", "--dc", "eu", "--module", "Deals")
+    assert "loader auth --grant --store FILE --dc eu --module Deals" in " ".join(nowhere.err.split())
+    lacking = run("load", "f", "--module", "Leads", "--dc", "eu")
+    assert lacking.code == 2, "the input is missed first"
+    (tmp_path / "here" / "f").write_text('{"Last_Name":"a"}\n')
+    lacking = run("load", "f", "--module", "Leads", "--dc", "eu")
+    assert (lacking.code, "loader auth --grant --store FILE --dc eu" in lacking.err) == (6, True), lacking.err
 
 
 def test_one_licence_is_one() -> None:

@@ -54,6 +54,13 @@ def screen(done: Any) -> str:
     return " ".join(done.stderr.decode().split())
 
 
+def test_an_input_without_a_record_is_warned_of_also_quietly(tmp_path: Path) -> None:
+    path = tmp_path / "leads.ndjson"
+    path.write_bytes(b"\n")
+    done = run("check", path, "--module", "Leads", "--quiet")
+    assert (done.returncode, done.stderr) == (0, b"warning: the input held no record\n")
+
+
 def test_each_problem_is_told_with_its_line_its_field_and_what_is_right(leads: Path) -> None:
     done = run("check", leads, "--module", "Leads")
     assert done.returncode == 3, done.stderr

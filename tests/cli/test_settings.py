@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 import pytest
 
 from loader.cli.commands import load
@@ -17,6 +18,7 @@ from loader.credentials import read_credentials
 from loader.errors import CredentialsError
 from loader.settings import Credentials, LoadSettings, Threshold
 from loader.wire.options import PLAIN, InsertOptions
+from tests.canary import belongs_in
 from tests.cli.conftest import Ran, Run
 
 HERE, THERE = "http://127.0.0.1:1", "http://127.0.0.1:2"
@@ -471,7 +473,20 @@ def test_stdin_needs_a_load_directory(run: Run, seen: Seen) -> None:
     ],
 )
 def test_credentials_of_the_environment(environment: dict[str, str], expected: Credentials) -> None:
-    assert read_credentials(environment) == expected
+    found = read_credentials(environment)
+    assert msgspec.structs.replace(found, named=()) == expected
+    assert set(found.named) <= set(environment)
+
+
+def test_credentials_say_where_they_were_read(tmp_path: Path) -> None:
+    path = belongs_in(tmp_path / "secret")
+    path.write_text("secret")
+    path.chmod(0o600)
+    environment = {**CLIENT, "LOADER_CLIENT_SECRET": "", "LOADER_CLIENT_SECRET_FILE": str(path)}
+    named = ("LOADER_CLIENT_ID", "LOADER_CLIENT_SECRET_FILE", "LOADER_REFRESH_TOKEN")
+    assert read_credentials(environment).named == named
+    with pytest.raises(CredentialsError, match="set: LOADER_CLIENT_ID, LOADER_CLIENT_SECRET_FILE; missing"):
+        read_credentials({**environment, "LOADER_REFRESH_TOKEN": ""})
 
 
 @pytest.mark.parametrize(

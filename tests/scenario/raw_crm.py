@@ -40,6 +40,7 @@ class Secrets(msgspec.Struct, frozen=True):
     client_secret: str = canary.secret()
     refresh_token: str = canary.secret()
     access_token: str = ""
+    named: tuple[str, ...] = ()
 
 
 class Insert:

@@ -169,7 +169,7 @@ def test_a_record_without_a_key_is_held_while_its_neighbours_are_resolved() -> N
     world.crm.plan.extend([Deed.LOSE_AFTER])
     run(world, [[lead(1), lead(2, email=None), lead(3)]])
     assert world.recorder.outcomes() == {1: "inserted", 3: "inserted"}
-    assert "Email does not tell" in world.recorder.held[2]
+    assert "it has no Email to ask by" in world.recorder.held[2]
     assert world.crm.inserts == [[1, 2, 3], [1, 3]]
     require_sound(world)
 

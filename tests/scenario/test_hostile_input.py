@@ -209,6 +209,8 @@ def test_an_empty_file_is_a_finished_load_of_nothing(desk: Desk) -> None:
     desk.load().ended(0)
     assert desk.judge() == {}
     assert desk.crm.database.insert_calls == 0
+    quiet = desk.run([*desk.load_command(), "--quiet"]).ended(0)
+    assert quiet.stderr == "warning: the input held no record\n", "a broken export has to be seen"
 
 
 def test_the_null_device_is_an_empty_input(desk: Desk) -> None:
@@ -262,6 +264,8 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "UTF-16": ('{"Last_Name":"a"}\n'.encode("utf-16"), "iconv -f UTF-16 "),
     "UTF-16 without its mark": ('{"Last_Name":"a"}\n'.encode("utf-16-le"), "iconv -f UTF-16LE"),
     "big-endian UTF-16 without its mark": ('{"Last_Name":"a"}\n'.encode("utf-16-be"), "iconv -f UTF-16BE"),
+    "CSV": (b"Last_Name,Company\nAda,Acme\n", "mlr --icsv --ojsonl cat"),
+    "CSV in gzip": (gzip.compress(b"Last_Name,Company\nAda,Acme\n"), "mlr --icsv --ojsonl cat"),
     "a zip archive": (b"PK\x03\x04rest", "unzip -p"),
 }
 
@@ -277,6 +281,7 @@ def test_a_file_that_is_no_file_of_lines_is_refused_with_what_makes_lines_of_it(
     assert command.replace(" ", "") in "".join(finished.stderr.split())
     assert "leads.ndjson" in "".join(finished.stderr.split())
     assert desk.crm.database.insert_calls == 0
+    assert "array in gzip" in kind or not desk.load_dir.exists(), "nothing was begun"
 
 
 def test_a_directory_is_refused(desk: Desk) -> None:

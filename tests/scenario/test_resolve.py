@@ -100,6 +100,30 @@ def test_asked_again_with_a_key_that_the_load_did_not_have(tmp_path: Path) -> No
         assert desk.judge() == {"inserted": COUNT}
 
 
+def test_what_a_key_cannot_settle_says_why_and_is_left_to_a_persons_word(tmp_path: Path) -> None:
+    with sandbox(tmp_path, "--fault", "drop-after-apply=1", "--seed", str(SEED)) as crm:
+        desk = desk_at(tmp_path, crm)
+        desk.input.write_bytes(
+            b'{"Last_Name":"A","Email":"a@x.eu"}\n{"Last_Name":"B","Email":"A@x.eu"}\n{"Last_Name":"C"}\n'
+        )
+        desk.load().ended(4)
+        resolve = f"loader resolve {desk.load_dir}"
+        left = desk.run(["resolve", str(desk.load_dir), "--key", "Email"]).ended(4)
+        assert "2 records: " in left.said
+        assert "another record in doubt has the same Email" in left.said
+        assert "it has no Email to ask by" in left.said
+        assert f"{resolve} --as applied --lines LINES" in left.said
+        assert f"{resolve} --as not-applied" in left.said
+        why = [json.loads(line)["message"] for line in desk.results()]
+        assert [one.rpartition("; ")[2][:15] for one in why] == [
+            "another record ",
+            "another record ",
+            "it has no Email",
+        ]
+        again = desk.run(["resolve", str(desk.load_dir)]).ended(2)
+        assert "a --key that was given to `loader resolve` before is not kept" in again.said
+
+
 def test_lines_that_are_not_in_doubt_change_nothing(tmp_path: Path) -> None:
     with sandbox(tmp_path, *LOSSES) as crm:
         desk = desk_at(tmp_path, crm)

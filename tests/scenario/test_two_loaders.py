@@ -58,12 +58,15 @@ def test_a_second_loader_leaves_at_once_and_the_first_goes_on(
     assert desk.crm.database.records_taken == COUNT
 
 
-def test_status_and_results_may_look_while_a_loader_works(slow: Desk) -> None:
+def test_while_a_loader_works_others_may_look_and_a_retry_waits(slow: Desk) -> None:
     desk, other = slow, second_desk(slow)
     with desk.spawned(desk.load_command()) as first:
         wait_for(lambda: desk.crm.database.insert_calls > 0 or first.poll() is not None)
         other.run(["status", str(desk.load_dir)]).ended(0)
         other.results()
+        waits = other.run(["retry", str(desk.load_dir)]).ended(11)
+        waits.is_one_screen()
+        assert f"is running: process {first.pid}" in waits.said
         assert first.poll() is None, "the first loader ended before the looks: nothing was tested"
         first.wait(timeout=30)
     desk.said(first).ended(0)

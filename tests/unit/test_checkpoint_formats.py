@@ -138,9 +138,9 @@ def test_the_outcomes_of_format_1_are_what_they_always_were() -> None:
         RecordOutcome(7, Outcome.INVALID, "", "NOT_JSON", "expected an object", "Email"),
         RecordOutcome(8, Outcome.REJECTED, "", "INVALID_DATA", "no date: \u2028", "Date"),
         RecordOutcome(10, inserted, "5000000000000000010", recovered=True),
-        RecordOutcome(11, doubt),
-        RecordOutcome(12, doubt),
+        RecordOutcome(11, doubt, message="no key"),
+        RecordOutcome(12, doubt, message="no answer"),
         RecordOutcome(13, pending),
-        RecordOutcome(14, doubt),
+        RecordOutcome(14, doubt, message="no answer"),
         RecordOutcome(15, pending),
     ]

@@ -119,7 +119,7 @@ def test_every_fate_stands_at_its_line(tmp_path: Path) -> None:
         RecordOutcome(3, Outcome.DUPLICATE, "9"),
         RecordOutcome(4, Outcome.INVALID, "", "NOT_JSON", "m", "f"),
         RecordOutcome(5, Outcome.INSERTED, "77"),
-        RecordOutcome(6, Outcome.IN_DOUBT),
+        RecordOutcome(6, Outcome.IN_DOUBT, message="r"),
         RecordOutcome(7, Outcome.PENDING),
         RecordOutcome(8, Outcome.PENDING),
         RecordOutcome(9, Outcome.INVALID, "", "NOT_JSON", "m"),

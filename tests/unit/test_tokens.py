@@ -31,9 +31,11 @@ class Given(msgspec.Struct, frozen=True):
     client_secret: str = ""
     refresh_token: str = ""
     access_token: str = ""
+    named: tuple[str, ...] = ()
 
 
-REFRESHABLE = Given("client", SECRETS[0], SECRETS[1])
+NAMED = ("LOADER_CLIENT_SECRET_FILE", "LOADER_REFRESH_TOKEN")
+REFRESHABLE = Given("client", SECRETS[0], SECRETS[1], named=NAMED)
 FIXED = Given(access_token=SECRETS[2])
 
 
@@ -193,7 +195,7 @@ async def test_a_refusal_is_final_and_asked_for_once() -> None:
     for error in got:
         assert isinstance(error, CredentialsError)
         assert "invalid_code" in error.what
-        assert "LOADER_REFRESH_TOKEN" in error.hint
+        assert "Check LOADER_CLIENT_SECRET_FILE, LOADER_REFRESH_TOKEN and --dc" in error.hint
         require_no_secret(error)
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from loader.cli.configuration import ConfiguredCommand
 from loader.cli.credentials_flag import chosen_store, credentials_flag, credentials_if_any
-from loader.cli.grant import keeping, read_client, read_code
+from loader.cli.grant import granting, keeping, read_client, read_code
 from loader.cli.pace_flags import state_flag, state_folder
 from loader.cli.parameters import DURATION, setting, target_flags
 from loader.cli.screen import give, show
@@ -19,7 +19,7 @@ from loader.cli.way import tell_way
 from loader.credentials import ENVIRONMENT, GRANT_CODE, REFRESH_TOKEN
 from loader.errors import CredentialsError, ExitCode, UsageError
 from loader.settings import Credentials, LoadSettings
-from loader.target import target_of
+from loader.target import flags_of, target_of
 
 
 @click.command(cls=ConfiguredCommand, short_help="Grant code to refresh token; who the credentials are.")
@@ -77,9 +77,10 @@ def auth(
     if grant or os.environ.get(GRANT_CODE) or os.environ.get(f"{GRANT_CODE}_FILE"):
         credentials = _granted(settings, store, replace=yes)
     elif store is not None:
-        raise UsageError("--store is for a new refresh token", hint="loader auth --grant --store STORE")
+        hint = granting(store, *_again(settings))
+        raise UsageError("--store is for a new refresh token", hint=hint)
     else:
-        credentials = _present()
+        credentials = _present(settings)
     found = anyio.run(partial(whose, settings, credentials, observe=tell_way))
     show([*who(found), "", *may(found.features)])
     if any(each.missing for each in found.features):
@@ -90,12 +91,18 @@ def auth(
     return ExitCode.CREDENTIALS if lacking else ExitCode.OK
 
 
-def _present() -> Credentials:
-    found = credentials_if_any()
+def _again(settings: LoadSettings) -> tuple[str, ...]:
+    """The flags of a command that is typed once more, for the same data centre and the same module."""
+    module = settings.target.module
+    return (*flags_of(settings.target), *(("--module", module) if module else ()))
+
+
+def _present(settings: LoadSettings) -> Credentials:
+    found = credentials_if_any(settings.target)
     if found is None:
         raise CredentialsError(
             "there are no credentials",
-            hint="From a grant code of the API console: loader auth --grant --store FILE\n"
+            hint=f"From a grant code of the API console: {granting('FILE', *_again(settings))}\n"
             "with LOADER_CLIENT_ID and LOADER_CLIENT_SECRET in the environment",
         )
     return found
@@ -107,9 +114,9 @@ def _granted(settings: LoadSettings, store: str | None, *, replace: bool) -> Cre
 
     from loader.identity import exchange  # noqa: PLC0415 - as above
 
-    place = store or _usual_place()
+    place = store or _usual_place(settings)
     client = read_client(os.environ, chosen_store())
-    with keeping(place, client, replace=replace) as keep:
+    with keeping(place, client, replace=replace, target_flags=_again(settings)) as keep:
         code = read_code(os.environ)
         granted = anyio.run(partial(exchange, settings, client, code, observe=tell_way))
         keep(granted.refresh_token)
@@ -117,7 +124,7 @@ def _granted(settings: LoadSettings, store: str | None, *, replace: bool) -> Cre
     return msgspec.structs.replace(client, refresh_token=granted.refresh_token)
 
 
-def _usual_place() -> str:
+def _usual_place(settings: LoadSettings) -> str:
     """Where the credentials are read from, if that says where.
 
     Raises:
@@ -126,10 +133,11 @@ def _usual_place() -> str:
     chosen = chosen_store()
     named = os.environ.get(f"{REFRESH_TOKEN}_FILE", "") if chosen == ENVIRONMENT else chosen
     if not named:
+        again = _again(settings)
         raise UsageError(
             "where is the refresh token to be kept?",
             why="a grant code is good for one try, so this is settled first",
-            hint="loader auth --grant --store FILE, or: loader auth --grant --store keyring",
+            hint=f"{granting('FILE', *again)}, or: {granting('keyring', *again)}",
         )
     return named
 

@@ -103,7 +103,7 @@ async def _beyond(settings: LoadSettings, *, show_each: bool) -> list[Finding]:
         for each in await network.speaks(target.api_url, timeout_s=settings.timeout_s):
             take(each)
         connected = all(each.state is not State.PROBLEM for each in found)
-    async for each in account.look(settings, credentials_reader(), connected=connected):
+    async for each in account.look(settings, credentials_reader(settings.target), connected=connected):
         take(each)
     return found
 

@@ -44,7 +44,7 @@ def fields(
 
     target = target_of(module, dc=dc, api_domain=api_domain, accounts_url=accounts_url)
     settings = LoadSettings(input="", load_dir=Path(), target=target, state_dir=state_folder(state_dir))
-    credentials = credentials_if_any()
+    credentials = credentials_if_any(settings.target)
 
     async def ask() -> checking.Schema:
         return await checking.schema_of(settings, credentials, observe=tell_way)

@@ -138,7 +138,7 @@ def _load_dir(source: str, given: Path | None) -> Path:
         raise UsageError(
             "a load from stdin needs a load directory",
             why="there is no file beside which it could be",
-            hint="loader load - --load-dir DIR --module NAME",
+            hint="Add --load-dir DIR to the same command",
         )
     return Path(f"{source.rstrip('/')}.load")
 

@@ -83,7 +83,8 @@ def resolve(
     if not (settings.key or settings.stamp):
         raise UsageError(
             "this load has no key by which the CRM could be asked",
-            why="nothing else tells one record from another",
+            why="Nothing else tells one record from another. It began without one, and a --key that was given"
+            " to `loader resolve` before is not kept: give it again, if it helped",
             hint=f"To ask by a field of the records: {command('resolve', load_dir)} --key FIELD\n"
             f"Or look the records of {load_dir}/in-doubt.ndjson up, then one of:\n"
             f"{command('resolve', load_dir)} --as applied\n{command('resolve', load_dir)} --as not-applied",
@@ -154,7 +155,7 @@ def _told(settings: LoadSettings, showing: Showing, watching: Watching, summary:
     from loader.report.summary import to_json  # noqa: PLC0415 - not for --help
 
     if not (showing.quiet or showing.as_lines_of_json):
-        show(closing_screen(summary, settings.load_dir))
+        show(closing_screen(summary, settings))
         if summary.outcomes.pending:
             show([f"To send what is not applied: {how_to_go_on(settings)}"])
     write_report_too(settings, summary, watching, showing.report_to)
