@@ -370,12 +370,16 @@ def _in_doubt(summary: Summary, load_dir: str, doubts: Doubts, width: int) -> li
 
 
 def _rejected(summary: Summary, place: str, retried: str, flags: Sequence[str], width: int) -> list[str]:
-    again = text.printable(f"fix, then: {command('load', 'that-file', *flags)}")
     retry = text.printable(command("retry", retried))
-    or_else = f"or, with the same target, key and options: {retry}"
     if not summary.complete:
         # Before its end a load may refuse more, and writes the file anew.
         again, or_else = "it may still grow", f"when the load is finished, fix, then: {retry}"
+    elif tuple(flags) == ("--module", summary.module):
+        again = text.printable(f"fix, then: {command('load', 'that-file', *flags)}")
+        or_else = f"or, with the same target, key and options: {retry}"
+    else:
+        # What is typed by hand would have to name all of them; the retry does.
+        again, or_else = "fix, then, with the same target and options:", retry
     return [
         *_file("rejected", f"{place}/rejected.ndjson", again, width),
         *wrapped(or_else, width=width, first=_BESIDE, rest=_BESIDE),

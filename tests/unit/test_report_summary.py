@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -187,3 +188,27 @@ def test_json_is_read_back() -> None:
     summary = summary_of(MIGRATION)
     assert report.from_json(report.to_json(summary)) == summary
     assert b"\n" not in report.to_json(summary)
+
+
+def test_a_load_with_options_is_retried_by_the_command_that_keeps_them() -> None:
+    flags = ("--module", "Leads", "--dc", "eu", "--trigger", "none")
+    said = report.render(summary_of(MIGRATION), load_dir="leads.ndjson.load", load_flags=flags, width=120)
+    assert not any("loader load" in line for line in said), "without the flags it would run the automations"
+    assert any(line.strip() == "loader retry leads.ndjson.load" for line in said)
+
+
+def test_what_a_key_could_not_settle_names_its_reasons_and_not_the_same_command_again() -> None:
+    reasons = [(f"reason {number}", 1) for number in range(6)]
+    doubtful = summary_of(tally(inserted=1, in_doubt=6), complete=False)
+    said = "\n".join(
+        report.render(doubtful, load_dir="d", doubts=report.Doubts(reasons, asked=True), width=120)
+    )
+    assert "1 record: reason 3\n" in said
+    assert "and others" in said
+    assert "reason 4" not in said
+    assert "look them up; those that the CRM has: loader resolve d --as applied --lines LINES" in said
+    assert not re.search(r"loader resolve d$", said, re.MULTILINE)
+
+
+def test_an_input_without_a_record_says_so() -> None:
+    assert "  the input held no record" in report.render(summary_of(tally(errors=())))
