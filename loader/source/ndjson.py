@@ -1,7 +1,7 @@
 """Whether the beginning of an input is NDJSON at all: one JSON object a line.
 
-A file in which some lines are bad is loaded, and each of those is refused by itself. A file of another kind
-is refused as a whole, before anything is begun: hardly a line of it would be a record.
+A file in which lines are bad is loaded, and each of those is refused by itself. A table is refused as a
+whole, before anything is begun: no line of it would be a record.
 """
 
 from __future__ import annotations
@@ -19,14 +19,13 @@ _DELIMITERS = (b",", b";", b"\t", b"|")
 _STDIN = "-"
 
 
-def require_objects(content: bytes, name: str, *, whole: bool, scarce: bool) -> None:
+def require_objects(content: bytes, name: str, *, whole: bool) -> None:
     """Refuse an input that begins so.
 
-    `whole`: nothing follows. `scarce`: somebody writes it at this moment, so that these may be the first of
-    its lines alone; then it takes two lines that look like a table.
+    `whole`: nothing follows.
 
     Raises:
-        UsageError: none of these lines is a JSON object.
+        UsageError: none of these lines is a JSON object, and they look like a table's.
     """
     lines = content[:_LOOKED_AT_BYTES_MAX].removeprefix(BOM).split(b"\n")
     cut = lines.pop() if not whole else b""
@@ -35,16 +34,15 @@ def require_objects(content: bytes, name: str, *, whole: bool, scarce: bool) -> 
     if not filled or any(line.removeprefix(BOM).startswith(b"{") for line in (*filled, cut.lstrip())):
         return
     first, table = filled[0], _delimiter_of(filled)
-    if _is_json(first) or (scarce and not table):
+    if not table or _is_json(first):
         return
     shown = first.decode(errors="replace")
     shown = shown if len(shown) <= _SHOWN_CHARACTERS_MAX else f"{shown[:_SHOWN_CHARACTERS_MAX]} ..."
-    looks = ", as in CSV" if table else ""
     told = "stdin" if name == _STDIN else name
     raise UsageError(
         f"{told} is not NDJSON",
         why='NDJSON has one JSON object a line, as {"Last_Name":"Ada"}, and no line of its beginning is one;'
-        f" the first is{looks}: {shown}",
+        f" the first is, as in CSV: {shown}",
         hint=_how_to_convert(name, table),
     )
 
@@ -71,7 +69,8 @@ def _delimiter_of(lines: list[bytes]) -> bytes:
     """What separates the cells of a table of at least two lines; nothing where this is none."""
     if len(lines) < 2:
         return b""
-    return next((one for one in _DELIMITERS if all(one in line for line in lines[:2])), b"")
+    head, row = lines[:2]
+    return next((one for one in _DELIMITERS if head.count(one) == row.count(one) > 0), b"")
 
 
 def _is_json(line: bytes) -> bool:
@@ -83,8 +82,6 @@ def _is_json(line: bytes) -> bool:
 
 
 def _how_to_convert(name: str, delimiter: bytes) -> str:
-    if not delimiter:
-        return "Write the records as one JSON object a line, with the API names of the module's fields"
     words = {b",": "", b";": " --ifs semicolon", b"\t": " --ifs tab", b"|": " --ifs pipe"}[delimiter]
     return (
         "The head line has to hold the API names of the module's fields; `loader check` tells what else the"

@@ -125,7 +125,7 @@ class InputStream:
         data = await self.read_within(_ARRIVED_S) if self.polled else await self.read()
         if data:
             self.unread(data)
-            require_objects(data, self.name, whole=len(data) == self.stored_bytes, scarce=self.polled)
+            require_objects(data, self.name, whole=len(data) == self.stored_bytes)
 
     async def sniff(self) -> None:
         """Finds out how a regular file is stored; for others the first bytes that arrive tell."""
