@@ -35,6 +35,7 @@ from loader.events import (
 )
 from loader.throttle.allowances import AllPlaces, Budget, NoBudget, Places, out_of_credits
 from loader.throttle.concurrency import START, Flight, Limit, PushBack
+from loader.throttle.credits import CALL_CREDITS_MAX
 
 PAUSE_FIRST_S = 0.5
 """Where no round trip has been measured, and where the service does not answer."""
@@ -379,8 +380,8 @@ class Gate:
             self._observe(LimitLowered(self._limit.value, self._limit.refused or place.flight.level))
         if place.epoch != self._epoch:
             return
-        if place.probe and self._budget.spent_out():
-            # Alone, and refused: it was not concurrency.
+        if place.probe and place.credits < CALL_CREDITS_MAX and self._budget.spent_out():
+            # Alone, and refused: it was not concurrency. (That a whole call is too dear is known by then.)
             self._budget.correct(0)
         if place.probe or retry_after_s is not None or meaning is PushBack.HALVED:
             round_trip_s = self._limit.round_trip_s

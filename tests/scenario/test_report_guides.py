@@ -98,7 +98,8 @@ def test_the_programs_of_the_guide_run(desk: Desk, library: str) -> None:
 
 def test_the_commands_of_the_report_s_guide_write_it(desk: Desk) -> None:
     (commands,) = blocks("report.md", "sh")
-    for command in commands.splitlines():
+    # The organisation of the guide is in Europe; the one here is the sandbox.
+    for command in commands.replace(" --dc eu", "").splitlines():
         (desk.directory / "leads-report.html").unlink(missing_ok=True)
         typed(desk, command, codes=(0, 3))
         assert "lead" in (desk.directory / "leads-report.html").read_text()

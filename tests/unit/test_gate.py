@@ -22,6 +22,7 @@ from loader.events import (
     PlacesShared,
     ServiceUnreachable,
 )
+from loader.throttle.credits import CALL_CREDITS_MAX
 from loader.throttle.gate import CREDITS_TOLD_S, Gate, GateClosedError, GateSettings
 from tests import virtual_time
 from tests.throttle_fakes import FakeBudget, FakePlaces
@@ -600,16 +601,31 @@ def test_a_probe_that_is_refused_while_the_ledger_is_spent_means_credits() -> No
         budget = FakeBudget()
         gate = make_gate(events, budget=budget, wait_s=10_000, patience_s=5)
         budget.out = True
-        async with gate.admit(10) as place:
+        async with gate.admit(5) as place:
             place.pushed_back()
         assert budget.corrected == [], "a push-back by itself may be concurrency"
-        async with gate.admit(10) as place:
+        async with gate.admit(5) as place:
             place.pushed_back()
         assert budget.corrected == [0]
         budget.waits = [3600.0 - 60 * minute for minute in range(60)]
         await call(gate)
         assert 3600 < anyio.current_time() < 3610
         assert CreditsReturned() in events
+
+    virtual_time.run(main)
+
+
+def test_a_whole_call_that_is_refused_takes_no_credits_from_the_small_ones() -> None:
+    async def main() -> None:
+        budget = FakeBudget()
+        gate = make_gate(budget=budget)
+        budget.out = True
+        for _ in range(3):
+            async with gate.admit(CALL_CREDITS_MAX) as place:
+                place.pushed_back()
+        assert budget.corrected == [], (
+            "some may be left, and the ledger knows that they are too few for these"
+        )
 
     virtual_time.run(main)
 
