@@ -648,7 +648,7 @@ WRONG_VERSIONS = (
     WrongVersion(
         "a probe that is refused is taken for credits although there are some",
         "throttle/gate.py",
-        "        if place.probe and self._budget.spent_out():",
+        "        if place.probe and place.credits < CALL_CREDITS_MAX and self._budget.spent_out():",
         "        if place.probe:",
         GATE,
     ),
