@@ -130,10 +130,10 @@ class Comparison:
             )
         # The checksum is that of a batch: which of its lines is another one, it does not tell.
         last = span.first_line + span.line_count - 1
-        to = f" to {last:,}" if last > span.first_line else ""
+        among = f"\nSomething in lines {span.first_line:,} to {last:,} is not as it was"
         name = "stdin" if self._stream.name == STDIN else self._stream.name
         return InputChangedError(
             "the input changed since this load began",
-            why=f"{name}, line {span.first_line:,}{to} {where}",
+            why=f"{name}, line {span.first_line:,} {where}{among if last > span.first_line else ''}",
             hint=self._hint,
         )

@@ -125,12 +125,13 @@ async def test_a_changed_byte_is_found(tmp_path: Path, where: str, compressed: b
     error = raised.value
     crc = zlib.crc32(changed[span.start : span.stop])
     last = span.first_line + span.line_count - 1
-    to = f" to {last:,}" if last > span.first_line else ""
+    among = f"\nSomething in lines {span.first_line:,} to {last:,} is not as it was"
     assert error.exit_code == ExitCode.INPUT_CHANGED
     assert error.what == "the input changed since this load began"
     assert error.why == (
-        f"{path}, line {span.first_line:,}{to} (bytes {span.start:,}-{span.stop:,}): "
+        f"{path}, line {span.first_line:,} (bytes {span.start:,}-{span.stop:,}): "
         f"checksum {crc:08x}, the checkpoint log says {span.crc:08x}"
+        f"{among if span.line_count > 1 else ''}"
     )
     assert error.hint == HINT
 
