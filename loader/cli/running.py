@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,6 +76,8 @@ def _run(
     from loader.cli import event_loop  # noqa: PLC0415 - as above
     from loader.reporting import require_writable  # noqa: PLC0415 - as above
 
+    # The closing screen's: at the end there may be no open file left to read a module with.
+    import_module("loader.standing")
     if showing.report_to is not None:
         require_writable(showing.report_to)
     with watching.observer() as observe:
