@@ -619,8 +619,9 @@ def test_a_resolver_that_fails_for_a_while_costs_time_and_no_record(desk: Desk) 
     port = desk.crm.url.rpartition(":")[2]
     address = f"http://localhost:{port}"
     command = desk.load_command()
-    # Whether an insert meets the failure, or a question before it, is a matter of moments.
-    desk.run([address if each == desk.crm.url else each for each in command]).ended(0)
+    finished = desk.run([address if each == desk.crm.url else each for each in (*command, "-v")]).ended(0)
+    assert "not applied, no connection" in finished.said
+    assert "the host name cannot be resolved" in finished.said
     assert desk.judge() == {"inserted": 1_500}
     assert desk.crm.database.records_taken == 1_500
     told = lookups.read_text().split()
