@@ -584,7 +584,8 @@ def test_a_wall_clock_that_is_set_during_a_load_changes_no_outcome(tmp_path: Pat
 
 
 FLAPPING_RESOLVER = """
-import itertools, os, socket
+import itertools, os, socket, sys
+sys.modules["uvloop"] = None  # it has a resolver of its own
 import aiohttp
 _real, _calls = socket.getaddrinfo, itertools.count(1)
 def _flapping(host, *arguments, **named):
