@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 
 from loader import retries
-from loader.checkpoint import scan
+from loader.checkpoint import ranges, scan
 from loader.checkpoint.entries import Head
 from loader.checkpoint.ledger import Ledger
-from loader.checkpoint.results import FEW_MAX, few_outcomes_in_order, outcomes_in_order
+from loader.checkpoint.results import FEW_MAX, few_outcomes_in_order, outcomes_in_order, why_in_doubt
 from loader.delivery.account import Recorder
 from loader.directory import log_path
 from loader.errors import DiskError, ExitCode, LoaderError, command
@@ -21,6 +21,7 @@ from loader.events import Observer, Warned
 from loader.outcomes import Outcome, RecordOutcome, Settlement
 from loader.records import Attempt, Window
 from loader.report import export
+from loader.report.closing import OpenDoubts
 from loader.report.summary import Effort, Summary, from_json, summarise
 from loader.reporting import Retelling, write_report
 from loader.schema.problems import Problem
@@ -131,6 +132,16 @@ def summary_of(
         stopped_by=stopped_by,
         ignored_fields=(*(stored.ignored_fields if stored is not None else ()), *ignored_fields),
     )
+
+
+def open_doubts_of(ledger: Ledger, settings: LoadSettings) -> OpenDoubts:
+    """Why records of the load are in doubt, as far as the log says it; the most frequent reason first."""
+    found: Counter[str] = Counter()
+    for batch in ledger.open_batches():
+        for reason, lines in why_in_doubt(batch):
+            found[reason] += ranges.count(lines)
+    reasons = [(reason, count) for reason, count in found.most_common() if count]
+    return OpenDoubts(reasons, asked=bool(settings.key or settings.stamp))
 
 
 def stored_summary(load_dir: Path) -> Summary | None:

@@ -13,7 +13,7 @@ import anyio
 import anyio.to_thread
 
 from loader import begun, directory, preflight, recall
-from loader.aftermath import publish, stored_summary, summary_of
+from loader.aftermath import open_doubts_of, publish, stored_summary, summary_of
 from loader.checkpoint.entries import Head
 from loader.checkpoint.log import CheckpointLog, Opening
 from loader.checkpoint.recorder import Recorder
@@ -157,7 +157,7 @@ async def _nothing_left(log: CheckpointLog, settings: LoadSettings, observe: Obs
         await anyio.to_thread.run_sync(publish, settings, summary_of(ledger, settings), observe)
     elif ledger.sealed and not has_its_report(settings.load_dir):
         await anyio.to_thread.run_sync(write_report, settings, summary_of(ledger, settings))
-    return Finished(summary_of(ledger, settings), None)
+    return Finished(summary_of(ledger, settings), None, open_doubts_of(ledger, settings))
 
 
 def _taken_over(head: Head, settings: LoadSettings, observe: Observer) -> LoadSettings:

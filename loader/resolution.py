@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio.to_thread
 
 from loader import directory, recall
-from loader.aftermath import publish, summary_of
+from loader.aftermath import open_doubts_of, publish, summary_of
 from loader.checkpoint import ranges
 from loader.checkpoint.ledger import Ledger
 from loader.checkpoint.log import CheckpointLog, Opening
@@ -18,6 +18,7 @@ from loader.errors import LoaderError, UsageError, command
 from loader.events import Observer, Warned
 from loader.outcomes import Outcome, RecordOutcome, Settlement
 from loader.records import Attempt
+from loader.report.closing import OpenDoubts
 from loader.report.standing import survived
 from loader.report.summary import Summary
 from loader.settings import LoadSettings
@@ -28,7 +29,7 @@ WORD = "by a person's word"
 
 async def resolve_by_word(
     settings: LoadSettings, *, applied: bool, lines: Ranges | None, observe: Observer
-) -> Summary:
+) -> tuple[Summary, OpenDoubts]:
     """Take the records in doubt (`lines`: only these) as inserted, or as not applied.
 
     Those not applied may be sent again by the next `resume`; those applied have their outcome, without an id.
@@ -44,7 +45,7 @@ async def resolve_by_word(
     try:
         ledger = log.ledger
         if ledger.sealed:
-            return summary_of(ledger, settings)
+            return summary_of(ledger, settings), open_doubts_of(ledger, settings)
         assert ledger.last_open is not None, "a log that has a load has been opened"
         if lines is not None:
             _require_in_doubt(_seen_from_outside(settings.load_dir), lines, settings.load_dir)
@@ -59,11 +60,11 @@ async def resolve_by_word(
                 await _write(recorder, batch, chosen, applied=applied)
         await log.sync()
         await _seal_if_complete(log, recorder, settings, observe)
-        summary = summary_of(ledger, settings)
+        summary, doubts = summary_of(ledger, settings), open_doubts_of(ledger, settings)
     finally:
         log.close()
     await anyio.to_thread.run_sync(publish, settings, summary, observe)
-    return summary
+    return summary, doubts
 
 
 def _seen_from_outside(load_dir: Path) -> Ledger:

@@ -15,7 +15,7 @@ import anyio.to_thread
 import msgspec
 
 from loader import recall
-from loader.aftermath import Kept, publish, summary_of
+from loader.aftermath import Kept, open_doubts_of, publish, summary_of
 from loader.checkpoint import scan
 from loader.checkpoint.log import CheckpointLog
 from loader.checkpoint.recorder import Recorder
@@ -39,6 +39,7 @@ from loader.outcomes import Outcome
 from loader.pipeline import DRAIN_S, Pipeline
 from loader.preflight import Preflight
 from loader.records import Attempt, Window
+from loader.report.closing import OpenDoubts
 from loader.report.summary import IGNORED_MAX, Summary
 from loader.schema.activities import is_recurring
 from loader.schema.check import Checker
@@ -61,6 +62,7 @@ class Finished(msgspec.Struct, frozen=True):
     summary: Summary
     error: LoaderError | None
     """Why it stopped before its end, if it did."""
+    doubts: OpenDoubts = OpenDoubts()
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -141,7 +143,7 @@ class Run:
         )
         with suppress(LoaderError) if error is not None else nullcontext():
             await anyio.to_thread.run_sync(publish, self._settings, summary, self._observe, error)
-        return Finished(summary, error)
+        return Finished(summary, error, open_doubts_of(ledger, self._settings))
 
     def _deliver(self, first: Sequence[Attempt]) -> Callable[[Attempt], Awaitable[None]]:
         settings, line = self._settings, self._line

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import msgspec
 
 from loader import recall
-from loader.aftermath import lookup_of, stored_summary, summary_of
-from loader.checkpoint import ranges
+from loader.aftermath import lookup_of, open_doubts_of, stored_summary, summary_of
 from loader.checkpoint.ledger import Ledger
 from loader.checkpoint.results import outcomes_in_order
-from loader.checkpoint.results import why_in_doubt as reasons_of
 from loader.directory import fold_quietly, log_path, recorded_settings
 from loader.errors import LoaderError
 from loader.outcomes import Outcome
 from loader.report import export
+from loader.report.closing import OpenDoubts
 from loader.report.standing import holder_of, survived
 from loader.report.summary import Summary
 from loader.settings import LoadSettings
@@ -35,6 +33,7 @@ class Standing(msgspec.Struct, frozen=True):
     """When a process last took it up, in Unix seconds."""
     exit_code: int | None
     """Of the last run; None: it runs still, or was killed and had none."""
+    doubts: OpenDoubts
 
 
 def standing_of(load_dir: Path) -> Standing:
@@ -55,23 +54,8 @@ def standing_of(load_dir: Path) -> Standing:
         stored = stored_summary(load_dir)
         of_this_run = stored is not None and holder is None and stored.resumes == summary.resumes
         exit_code = stored.exit_code if stored is not None and of_this_run else None
-    return Standing(settings, summary, holder, opened.at if opened else 0.0, exit_code)
-
-
-def why_in_doubt(load_dir: Path) -> list[tuple[str, int]]:
-    """Why records of this load are in doubt, as far as its log says it, and how many; most first.
-
-    Raises:
-        LoaderError: there is no load, or its log cannot be read or believed.
-    """
-    ledger = fold_quietly(load_dir)
-    if holder_of(log_path(load_dir)) is None:
-        ledger.stop(survived=survived(ledger))
-    found: Counter[str] = Counter()
-    for batch in ledger.open_batches():
-        for reason, lines in reasons_of(batch):
-            found[reason] += ranges.count(lines)
-    return [(reason, count) for reason, count in found.most_common() if count]
+    since = opened.at if opened else 0.0
+    return Standing(settings, summary, holder, since, exit_code, open_doubts_of(ledger, settings))
 
 
 def results_of(

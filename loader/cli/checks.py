@@ -13,10 +13,10 @@ from loader.cli.screen import color_wanted, give, show, width
 from loader.errors import ExitCode, command
 from loader.forecast import LATENCY_S
 from loader.report import checks
+from loader.report.closing import NO_RECORD
 from loader.report.display import display
 from loader.report.journal import of_check
 from loader.report.progress import Progress
-from loader.report.summary import NO_RECORD
 from loader.report.text import name_of
 from loader.settings import LoadSettings
 

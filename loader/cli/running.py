@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +13,9 @@ from loader.cli.credentials_flag import credentials_reader
 from loader.cli.screen import give, say, show, width
 from loader.cli.watching import Showing, Watching
 from loader.errors import ExitCode, LoaderError
+from loader.report.closing import NO_RECORD, OpenDoubts, render
 from loader.report.reasons import examples
-from loader.report.summary import NO_RECORD, Doubts, Summary, render, to_json
+from loader.report.summary import Summary, to_json
 from loader.settings import LoadSettings, how_to_go_on
 
 if TYPE_CHECKING:
@@ -76,8 +75,6 @@ def _run(
     from loader.cli import event_loop  # noqa: PLC0415 - as above
     from loader.reporting import require_writable  # noqa: PLC0415 - as above
 
-    # The closing screen's: at the end there may be no open file left to read a module with.
-    import_module("loader.standing")
     if showing.report_to is not None:
         require_writable(showing.report_to)
     with watching.observer() as observe:
@@ -100,7 +97,7 @@ def _told(settings: LoadSettings, showing: Showing, watching: Watching, finished
         place = settings.load_dir
         # An error that stopped the load may have kept these from being written, and goes first on the screen.
         written = finished.error is None or _are_there(summary, place)
-        show(closing_screen(summary, settings, files=written, with_examples=written))
+        show(closing_screen(summary, settings, finished.doubts, files=written, with_examples=written))
         if not written:
             say("The files of refused and doubtful records could not be written; the next run writes them.")
     write_report_too(settings, summary, watching, showing.report_to, error=finished.error)
@@ -126,6 +123,7 @@ def _are_there(summary: Summary, load_dir: Path) -> bool:
 def closing_screen(
     summary: Summary,
     settings: LoadSettings,
+    doubts: OpenDoubts,
     *,
     report: Path | None = None,
     files: bool = True,
@@ -138,16 +136,10 @@ def closing_screen(
     from loader import retries  # noqa: PLC0415 - not for --help
     from loader.directory import is_there  # noqa: PLC0415 - as above
     from loader.reporting import REPORT  # noqa: PLC0415 - as above
-    from loader.standing import why_in_doubt  # noqa: PLC0415 - as above
 
     load_dir = settings.load_dir
     path = report or load_dir / REPORT
     first, later = retries.first_of(load_dir), retries.retried(summary, load_dir)
-    reasons: list[tuple[str, int]] = []
-    if summary.outcomes.in_doubt:
-        # Where the disk does not give the log, the rest of the screen is told all the same.
-        with suppress(LoaderError, OSError):
-            reasons = why_in_doubt(load_dir)
     lines = render(
         summary,
         load_dir=str(load_dir) if files else "",
@@ -156,7 +148,7 @@ def closing_screen(
         retried=later,
         load_flags=(*begun.target_flags(settings), *begun.record_flags(settings)),
         check_flags=begun.target_flags(settings),
-        doubts=Doubts(reasons, asked=bool(settings.key or settings.stamp)),
+        doubts=doubts,
         width=width(),
     )
     if with_examples and later is None and summary.outcomes.rejected + summary.outcomes.invalid:

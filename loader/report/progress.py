@@ -26,8 +26,8 @@ from loader.events import (
 )
 from loader.outcomes import ErrorCount, Outcome
 from loader.report import text
+from loader.report.closing import described
 from loader.report.limiting import QUIET_PERIOD, Look, Pacing, limited_by
-from loader.report.summary import described
 from loader.report.wrapping import wrapped
 
 RATE_OVER_S = 10.0

@@ -19,7 +19,6 @@ import anyio
 import msgspec
 from aiolimiter import AsyncLimiter
 
-from loader.errors import NotNowError
 from loader.events import (
     CallPushedBack,
     CreditsCounted,
@@ -36,13 +35,13 @@ from loader.events import (
 from loader.throttle.allowances import AllPlaces, Budget, NoBudget, Places, out_of_credits
 from loader.throttle.concurrency import START, Flight, Limit, PushBack
 from loader.throttle.credits import CALL_CREDITS_MAX
+from loader.throttle.patience import PAUSE_MAX_S, Patience
 
 PAUSE_FIRST_S = 0.5
 """Where no round trip has been measured, and where the service does not answer."""
 PAUSE_LEAST_S = 0.05
 PAUSE_AT_PUSH_BACK_MAX_S = 5.0
 """The first one after a push-back, which is about a round trip, however long that is."""
-PAUSE_MAX_S = 60.0
 UNREACHABLE_TOLD_S = 1.0
 """That a service does not answer is told no more often."""
 CREDITS_TOLD_S = 2.0
@@ -189,12 +188,8 @@ class Gate:
         self._paused_until = 0.0
         self._pauses = 0
         self._failures = 0
-        self._failing_since: float | None = None
+        self._patience = Patience(settings.patience_s, settings.host)
         self._unreachable_told_at = -math.inf
-        self._failed_at = 0.0
-        self._last_reason = ""
-        self._refused_last = False
-        """The last failure was a 429."""
 
     @property
     def in_flight(self) -> int:
@@ -244,10 +239,11 @@ class Gate:
         waited = False
         while True:
             self._refuse_if_closed()
-            self._refuse_if_out_of_patience()
+            self._patience.require_some(self._clock())
             self._look_at_share(wants=True)
             if self._state is _State.PAUSED and (left := self._paused_until - self._clock()) > 0:
-                self._refuse_if_beyond_patience(left)
+                credits_s = self._settings.wait_s if self._budget.spent_out() else 0.0
+                self._patience.require_covers(left, wait_s=credits_s)
                 await self.rest(left)
                 due = self._rate is None
             elif self._state is _State.PROBING or self._in_flight >= self.limit:
@@ -313,44 +309,15 @@ class Gate:
             self._look_at_share(wants=False)
         await self.rest(min(wait_s, CREDITS_LOOK_S))
         # It answers: that is no service out of reach.
-        self._failing_since = None
+        self._patience.restore()
 
     def _refuse_if_closed(self) -> None:
         if self._closed.is_set():
             raise GateClosedError
 
-    def _refuse_if_out_of_patience(self) -> None:
-        since = self._failing_since
-        # Up to the last failure, not to now: a quiet period or a silent input uses up no patience.
-        if since is None or self._failed_at - since <= self._settings.patience_s:
-            return
-        why = f"no call has passed for {self._clock() - since:.0f} s; the last one: {self._last_reason}"
-        if self._refused_last:
-            raise NotNowError(
-                f"{self._settings.host} refuses every call",
-                why=why,
-                hint="Nothing is lost. Either the credits of the day are spent, or other programs have all"
-                " places: look at the API's usage in the CRM, then run the same command again.",
-            )
-        raise NotNowError(
-            f"{self._settings.host} is out of reach",
-            why=why,
-            hint="Nothing is lost. Run the same command again later; if the host is wrong, look at --dc or"
-            " --api-domain.",
-        )
-
-    def _refuse_if_beyond_patience(self, pause_s: float) -> None:
-        wait_s = self._settings.wait_s if self._budget.spent_out() else 0.0
-        if pause_s > max(self._settings.patience_s, PAUSE_MAX_S, wait_s):
-            raise NotNowError(
-                f"{self._settings.host} takes no call for the next {pause_s:.0f} s",
-                why=f"it said so itself; the last answer: {self._last_reason}",
-                hint="Nothing is lost. Run the same command again later, or raise --patience.",
-            )
-
     def _passed(self, place: Place, *, charged: bool) -> None:
         self._failures = 0
-        self._failing_since = None
+        self._patience.restore()
         if not charged:
             self._budget.give_back(place.credits)
         before = self._limit.value
@@ -370,8 +337,7 @@ class Gate:
             self._wake()
 
     def _pushed_back(self, place: Place, retry_after_s: float | None) -> None:
-        self._note_failure("429, too many calls at once or out of credits")
-        self._refused_last = True
+        self._patience.failed(self._clock(), "429, too many calls at once or out of credits", refused=True)
         self._budget.give_back(place.credits)
         self._observe(CallPushedBack(place.flight.level))
         before = self._limit.value
@@ -390,30 +356,23 @@ class Gate:
             self._pause(first_s, asked_s=retry_after_s, push_back=True)
 
     def _failed(self, place: Place, reason: str, *, reached: bool) -> None:
-        self._note_failure(reason)
-        self._refused_last = False
+        self._patience.failed(self._clock(), reason)
         self._limit.failed(place.flight)
         if not reached:
             self._budget.give_back(place.credits)
         self._failures += 1
         in_a_row = self._failures >= self._settings.concurrency
         if place.epoch == self._epoch and (place.probe or in_a_row):
-            left = self._settings.patience_s - (self._clock() - (self._failing_since or self._clock()))
-            self._tell_unreachable(reason, left)
+            self._tell_unreachable(reason)
             self._pause(PAUSE_FIRST_S, asked_s=None, push_back=False)
 
-    def _tell_unreachable(self, reason: str, left_s: float) -> None:
+    def _tell_unreachable(self, reason: str) -> None:
         """Once in a while; that patience is over is the error's to say."""
         now = self._clock()
+        left_s = self._patience.left_s(now)
         if left_s > 0 and now - self._unreachable_told_at >= UNREACHABLE_TOLD_S:
             self._unreachable_told_at = now
             self._observe(ServiceUnreachable(self._settings.host, reason, left_s))
-
-    def _note_failure(self, reason: str) -> None:
-        self._last_reason = reason
-        self._failed_at = self._clock()
-        if self._failing_since is None:
-            self._failing_since = self._clock()
 
     def _pause(self, first_s: float, *, asked_s: float | None, push_back: bool) -> None:
         """Pause all; those that were in flight when it began neither lengthen the pause nor end it."""
@@ -421,14 +380,13 @@ class Gate:
         if asked_s is not None:
             # Kept to the letter, until the probe shows that it was too short.
             pause_s = max(asked_s, pause_s) if self._pauses else asked_s
-        elif self._failing_since is not None:
+        else:
             # The last try comes as patience ends, not a long pause behind it.
-            left_s = self._settings.patience_s - (self._clock() - self._failing_since)
-            pause_s = min(pause_s, max(left_s, 0.0) + PAUSE_LEAST_S)
+            pause_s = min(pause_s, max(self._patience.left_s(self._clock()), 0.0) + PAUSE_LEAST_S)
         self._pauses += 1
         self._failures = 0
         self._epoch += 1
         self._state = _State.PAUSED
         self._paused_until = self._clock() + pause_s
-        self._observe(GatePaused(pause_s, push_back, self._last_reason))
+        self._observe(GatePaused(pause_s, push_back, self._patience.last_reason))
         self._wake()

@@ -11,6 +11,7 @@ import pytest
 from loader.checkpoint.tally import Tally
 from loader.errors import ExitCode
 from loader.outcomes import ErrorCount
+from loader.report import closing
 from loader.report import summary as report
 from loader.report.summary import Effort, Outcomes, Summary
 
@@ -40,7 +41,7 @@ MIGRATION = tally(
 
 
 def test_the_closing_screen_of_a_migration() -> None:
-    assert report.render(summary_of(MIGRATION), load_dir="leads.ndjson.load", width=100) == [
+    assert closing.render(summary_of(MIGRATION), load_dir="leads.ndjson.load", width=100) == [
         f"{'load 01JD8-7QK2 finished in 3 h 11 m 04 s':<94}exit 3",
         "  inserted    9,994,120   99.94 %",
         "  duplicate       4,511    0.05 %",
@@ -56,7 +57,7 @@ def test_the_closing_screen_of_a_migration() -> None:
 
 
 def test_the_closing_screen_of_a_migration_on_80_columns() -> None:
-    assert report.render(summary_of(MIGRATION), load_dir="leads.ndjson.load") == [
+    assert closing.render(summary_of(MIGRATION), load_dir="leads.ndjson.load") == [
         "load 01JD8-7QK2 finished in 3 h 11 m 04 s                                 exit 3",
         "  inserted    9,994,120   99.94 %",
         "  duplicate       4,511    0.05 %",
@@ -80,7 +81,7 @@ def test_the_closing_screen_names_a_few_of_the_members_that_the_api_ignores() ->
     names = [f"Custom_Field_{number}" for number in range(70)]
     summary = summary_of(tally(inserted=10, errors=()), ignored_fields=["\x1b[2J", "\x1b[2J", *names])
     assert len(summary.ignored_fields) == report.IGNORED_MAX
-    lines = report.render(summary, load_dir="d", width=60)
+    lines = closing.render(summary, load_dir="d", width=60)
     assert lines[-3] == f"  ignored    \\x1b[2J · Custom_Field_0 · {report.IGNORED_MAX - 2} more"
     assert lines[-2:] == [
         "             the API ignores these members; why:",
@@ -90,15 +91,15 @@ def test_the_closing_screen_names_a_few_of_the_members_that_the_api_ignores() ->
 
 
 def test_the_closing_screen_names_the_report_last() -> None:
-    lines = report.render(summary_of(MIGRATION), load_dir="d", report="d/report.html\x1b[2J")
+    lines = closing.render(summary_of(MIGRATION), load_dir="d", report="d/report.html\x1b[2J")
     assert lines[-1] == "  report     d/report.html\\x1b[2J"
-    assert lines[:-1] == report.render(summary_of(MIGRATION), load_dir="d")
+    assert lines[:-1] == closing.render(summary_of(MIGRATION), load_dir="d")
 
 
 def test_a_load_that_is_not_finished_does_not_ask_for_a_retry_yet() -> None:
     counted = tally(inserted=80, rejected=5, in_doubt=10, pending=5)
     stopped = summary_of(counted, complete=False, stopped_by=ExitCode.NOT_NOW)
-    said = report.render(stopped, load_dir="my leads.load", width=120)
+    said = closing.render(stopped, load_dir="my leads.load", width=120)
     assert said[-4:] == [
         "  rejected   my leads.load/rejected.ndjson   it may still grow",
         "             when the load is finished, fix, then: loader retry 'my leads.load'",
@@ -107,14 +108,14 @@ def test_a_load_that_is_not_finished_does_not_ask_for_a_retry_yet() -> None:
         " loader resolve 'my leads.load'",
     ]
     counted = tally(inserted=80, rejected=5, in_doubt=10)
-    ended = report.render(summary_of(counted, complete=False), load_dir="leads.load", width=120)
+    ended = closing.render(summary_of(counted, complete=False), load_dir="leads.load", width=120)
     assert "when the load is finished" in ended[-3]
     assert ended[-1].endswith("look them up, then: loader resolve leads.load")
 
 
 def test_a_kind_of_error_that_fits_nowhere_beside_its_number_stands_below_it() -> None:
     kinds = (ErrorCount("MANDATORY_NOT_FOUND", "Last_Name", 207),)
-    lines = report.render(summary_of(tally(inserted=1, rejected=207, errors=kinds)), width=60)
+    lines = closing.render(summary_of(tally(inserted=1, rejected=207, errors=kinds)), width=60)
     assert "             MANDATORY_NOT_FOUND Last_Name 207" in lines
 
 
@@ -125,7 +126,7 @@ def test_a_stopped_load_shows_what_is_pending_and_in_doubt() -> None:
         stopped_by=ExitCode.SIGTERM,
         seconds=2.5,
     )
-    lines = report.render(stopped, load_dir="d/")
+    lines = closing.render(stopped, load_dir="d/")
     assert lines[0].startswith("load 01JD8-7QK2 stopped in 2.50 s")
     assert lines[0].endswith("exit 143")
     assert "  in doubt           15   15.00 %" in lines
@@ -137,18 +138,18 @@ def test_a_stopped_load_shows_what_is_pending_and_in_doubt() -> None:
 
 @pytest.mark.parametrize(("lines", "words"), [(12, "2 too few"), (9, "1 too many")])
 def test_lines_without_an_outcome_are_said_aloud(lines: int, words: str) -> None:
-    shown = report.render(summary_of(tally(inserted=10, errors=()), lines=lines))
+    shown = closing.render(summary_of(tally(inserted=10, errors=()), lines=lines))
     assert any("does NOT account for every line" in line and words in line for line in shown)
 
 
 def test_control_characters_of_a_code_do_not_reach_the_screen() -> None:
     hostile = tally(inserted=1, rejected=1, errors=(ErrorCount("\x1b[2J", "F\x07", 1),))
-    assert "\x1b" not in "\n".join(report.render(summary_of(hostile), load_dir="d\x1b]0;"))
+    assert "\x1b" not in "\n".join(closing.render(summary_of(hostile), load_dir="d\x1b]0;"))
 
 
 @pytest.mark.parametrize("width", [60, 80, 100])
 def test_the_closing_screen_keeps_to_the_width(width: int) -> None:
-    lines = report.render(summary_of(MIGRATION), load_dir="leads.ndjson.load", width=width)
+    lines = closing.render(summary_of(MIGRATION), load_dir="leads.ndjson.load", width=width)
     assert max(map(len, lines)) <= width
 
 
@@ -192,7 +193,7 @@ def test_json_is_read_back() -> None:
 
 def test_a_load_with_options_is_retried_by_the_command_that_keeps_them() -> None:
     flags = ("--module", "Leads", "--dc", "eu", "--trigger", "none")
-    said = report.render(summary_of(MIGRATION), load_dir="leads.ndjson.load", load_flags=flags, width=120)
+    said = closing.render(summary_of(MIGRATION), load_dir="leads.ndjson.load", load_flags=flags, width=120)
     assert not any("loader load" in line for line in said), "without the flags it would run the automations"
     assert any(line.strip() == "loader retry leads.ndjson.load" for line in said)
 
@@ -201,7 +202,7 @@ def test_what_a_key_could_not_settle_names_its_reasons_and_not_the_same_command_
     reasons = [(f"reason {number}", 1) for number in range(6)]
     doubtful = summary_of(tally(inserted=1, in_doubt=6), complete=False)
     said = "\n".join(
-        report.render(doubtful, load_dir="d", doubts=report.Doubts(reasons, asked=True), width=120)
+        closing.render(doubtful, load_dir="d", doubts=closing.OpenDoubts(reasons, asked=True), width=120)
     )
     assert "1 record: reason 3\n" in said
     assert "and others" in said
@@ -211,4 +212,4 @@ def test_what_a_key_could_not_settle_names_its_reasons_and_not_the_same_command_
 
 
 def test_an_input_without_a_record_says_so() -> None:
-    assert "  the input held no record" in report.render(summary_of(tally(errors=())))
+    assert "  the input held no record" in closing.render(summary_of(tally(errors=())))

@@ -21,6 +21,7 @@ from loader.errors import UsageError, command
 from loader.settings import LoadSettings, how_to_go_on
 
 if TYPE_CHECKING:
+    from loader.report.closing import OpenDoubts
     from loader.report.summary import Summary
 
 _LINES = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
@@ -143,19 +144,21 @@ def _by_word(
 
     def settle() -> int:
         with watching.observer() as observe:
-            summary = anyio.run(
+            summary, doubts = anyio.run(
                 partial(resolve_by_word, settings, applied=applied, lines=lines, observe=observe)
             )
-        return _told(settings, showing, watching, summary)
+        return _told(settings, showing, watching, summary, doubts)
 
     return watched(watching, settle)
 
 
-def _told(settings: LoadSettings, showing: Showing, watching: Watching, summary: Summary) -> int:
+def _told(
+    settings: LoadSettings, showing: Showing, watching: Watching, summary: Summary, doubts: OpenDoubts
+) -> int:
     from loader.report.summary import to_json  # noqa: PLC0415 - not for --help
 
     if not (showing.quiet or showing.as_lines_of_json):
-        show(closing_screen(summary, settings))
+        show(closing_screen(summary, settings, doubts))
         if summary.outcomes.pending:
             show([f"To send what is not applied: {how_to_go_on(settings)}"])
     write_report_too(settings, summary, watching, showing.report_to)

@@ -42,7 +42,7 @@ def status(load_dir: Path | None, *, as_json: bool, report_to: Path | None) -> i
     if report_to is not None:
         require_writable(report_to)
         write_report(standing.settings, summary, to=report_to)
-    lines = closing_screen(summary, standing.settings, report=report_to, files=written)
+    lines = closing_screen(summary, standing.settings, standing.doubts, report=report_to, files=written)
     if standing.process is not None or (not summary.complete and not at_its_end(summary)):
         stands = (
             _running(standing.process, standing.since)
