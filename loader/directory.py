@@ -18,13 +18,18 @@ from loader.checkpoint import scan
 from loader.checkpoint.entries import FORMAT_VERSION, Head, NewerLoaderError
 from loader.checkpoint.ledger import Ledger
 from loader.checkpoint.log import CheckpointLog, Opening
-from loader.errors import DiskError, UsageError, remedy
+from loader.errors import DiskError, LoaderError, UsageError, remedy
+from loader.report import export
 from loader.settings import NOTHING_KEPT, LoadSettings, Target, Threshold
 from loader.wire.options import InsertOptions, OptionError
 
 LEFT_BESIDE_THE_LOG: Final = (
-    "summary.json", "report.html", "rejected.ndjson", "rejected-reasons.ndjson", "in-doubt.ndjson"
-)  # fmt: skip
+    export.SUMMARY,
+    export.REPORT,
+    export.REJECTED,
+    export.REASONS,
+    export.IN_DOUBT,
+)
 
 
 def log_path(load_dir: Path) -> Path:
@@ -42,20 +47,20 @@ def open_existing(load_dir: Path) -> CheckpointLog | None:
     try:
         return CheckpointLog.open(log_path(load_dir))
     except UsageError:
-        # No log, or a load that crashed before its first frame was whole: it is begun anew.
-        _require_no_trace(load_dir)
-        return None
+        if (lost := _lost_log(load_dir)) is not None:
+            raise lost from None
+        return None  # no log, or a load that crashed before its first frame was whole: it is begun anew
 
 
-def _require_no_trace(load_dir: Path) -> None:
+def _lost_log(load_dir: Path) -> DiskError | None:
     """What a load leaves beside its log comes after it: alone, it tells of a log that was lost."""
     with readable(load_dir, what="the load directory"):
         left = [name for name in LEFT_BESIDE_THE_LOG if (load_dir / name).exists()]
         left += [path.name for path in load_dir.glob("checkpoint.log.side-*")]
     if not left:
-        return
+        return None
     path = log_path(load_dir)
-    raise DiskError(
+    return DiskError(
         f"the checkpoint log {path} is {'empty' if is_there(path) else 'gone'}",
         why=f"{left[0]} beside it tells of a load; without the log nobody knows which records it has sent",
         hint=f"Nothing was sent. Bring {path.name} back, then run the same command again. To begin anew, in a"
@@ -223,7 +228,7 @@ def recorded_settings(load_dir: Path) -> LoadSettings:
 
     Raises:
         UsageError: there is no load.
-        DiskError: its log cannot be read.
+        DiskError: its log cannot be read, or is gone.
     """
     path = log_path(load_dir)
     head: Head | None = None
@@ -231,7 +236,6 @@ def recorded_settings(load_dir: Path) -> LoadSettings:
         if path.is_file():
             head = next((entry for _, entry in scan.scan(path) if isinstance(entry, Head)), None)
     if head is None:
-        _require_no_trace(load_dir)
         raise no_load(load_dir)
     pace = msgspec.json.decode(head.options.get("pace", "{}"), type=_Pace)
     settings = LoadSettings(
@@ -248,10 +252,10 @@ def recorded_settings(load_dir: Path) -> LoadSettings:
     return _with_options(settings, head)
 
 
-def no_load(load_dir: Path) -> UsageError:
-    """Why nothing can be done with a directory that is no load directory."""
+def no_load(load_dir: Path) -> LoaderError:
+    """Why nothing can be done with a directory that is no load directory, or not any more."""
     path = log_path(load_dir)
-    return UsageError(
+    return _lost_log(load_dir) or UsageError(
         f"there is no load in {load_dir}",
         why=f"{path} {'holds no load' if is_there(path) else 'does not exist'}",
         hint="To begin one: loader load FILE --module NAME",
@@ -262,12 +266,16 @@ def fold_quietly(load_dir: Path) -> Ledger:
     """What the log of a load adds up to, read without a lock.
 
     Raises:
+        UsageError: there is none.
         DamagedLogError: it cannot be believed.
-        DiskError: it cannot be read.
+        DiskError: it cannot be read, or is gone.
     """
     path = log_path(load_dir)
-    with readable(path):
-        return scan.fold(path)
+    try:
+        with readable(path):
+            return scan.fold(path)
+    except FileNotFoundError:
+        raise no_load(load_dir) from None
 
 
 @contextmanager

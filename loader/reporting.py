@@ -20,7 +20,7 @@ from loader.report.summary import Summary
 from loader.report.verdict import verdict
 from loader.settings import LoadSettings, how_to_go_on
 
-REPORT = "report.html"
+REPORT = export.REPORT
 
 _FILES = (
     (export.REJECTED, "the original lines of refused records: mend them here"),

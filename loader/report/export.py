@@ -28,6 +28,7 @@ REJECTED = "rejected.ndjson"
 REASONS = "rejected-reasons.ndjson"
 IN_DOUBT = "in-doubt.ndjson"
 SUMMARY = "summary.json"
+REPORT = "report.html"
 
 FAILED = frozenset({Outcome.REJECTED, Outcome.INVALID, Outcome.IN_DOUBT})
 """What `--failed` shows: records that somebody has to look at. A duplicate is in the CRM already; a pending

@@ -267,3 +267,13 @@ def test_a_retry_that_has_stopped_is_named_by_the_status_of_its_load(desk: Desk)
     log.write_bytes(whole[:middle] + bytes([whole[middle] ^ 0xFF]) + whole[middle + 1 :])
     told = desk.run(["status", str(desk.load_dir)]).ended(0).said
     assert f"whose log cannot be read see why: loader status {desk.load_dir / 'retry-1'}" in told
+
+
+def test_a_retry_whose_log_is_lost_is_not_begun_anew(desk: Desk) -> None:
+    retry(desk).ended(3)
+    (desk.load_dir / "retry-1" / "checkpoint.log").unlink()
+    inserts = desk.crm.database.insert_calls
+    lost = retry(desk).ended(9)
+    # A long path is broken over two lines.
+    assert "retry-1/checkpoint.logisgone" in "".join(lost.stderr.split())
+    assert desk.crm.database.insert_calls == inserts
