@@ -108,11 +108,11 @@ def _said(
         if context.params.get(name):
             source, place = context.get_parameter_source(name), place_in(context, name)
             if source is ParameterSource.COMMANDLINE:
-                found[name] = layers.Said(0, place)
+                found[name] = layers.Said(layers.FLAG, place)
             elif source is ParameterSource.ENVIRONMENT:
-                found[name] = layers.Said(1, place)
+                found[name] = layers.Said(layers.VARIABLE, place)
             elif source is ParameterSource.DEFAULT_MAP:
-                found[name] = layers.Said(1 + len(files) - files.index(written[name].path), place)
+                found[name] = layers.Said(layers.of_file(written[name].path, files), place)
     return found
 
 

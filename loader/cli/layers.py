@@ -6,7 +6,8 @@ data centre of one layer and the address of another would be a target that nobod
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from loader.errors import UsageError
@@ -15,6 +16,15 @@ ACCOUNTS_URL: Final = "accounts_url"
 TARGETS: Final = ("dc", "api_domain")
 """Each of them names a target; `accounts_url` completes one."""
 PARTS: Final = (*TARGETS, ACCOUNTS_URL)
+
+
+FLAG: Final = 0
+VARIABLE: Final = 1
+
+
+def of_file(path: Path, files: Sequence[Path]) -> int:
+    """The layer of a settings file; of `files` the weaker come first."""
+    return VARIABLE + len(files) - files.index(path)
 
 
 class Said(NamedTuple):

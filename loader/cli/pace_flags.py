@@ -34,6 +34,10 @@ def credit_flags(command: Function) -> Function:
     return command
 
 
+patience_from_the_start = setting(
+    "--patience", type=DURATION, default=300.0, metavar="TIME", help="With a dead service.  [default: 5min]"
+)
+
 patience_flag = setting(
     "--patience", type=DURATION, metavar="TIME", help="With a dead service.  [default: as the load began]"
 )

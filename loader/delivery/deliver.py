@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 
 from loader.delivery.account import Account
+from loader.delivery.admission import ready_still
 from loader.delivery.backoff import delay_s
 from loader.delivery.doubts import Doubts, Rest
 from loader.delivery.keys import OpenKeys, at_lines, subset
@@ -145,7 +146,7 @@ class Delivery:
         # A token may be long in coming: nobody waits for it in a place, and nothing counts as sent meanwhile.
         await self._transport.ready()
         async with self._gate.admit(credits_for(len(outgoing.records))) as place:
-            await self._ready_still(place)
+            await ready_still(place, self._transport.ready)
             at = self._server_time()
             self._write_down(attempt, at, place)
             reply = await self._send(outgoing, place)
@@ -163,14 +164,6 @@ class Delivery:
         if verdict.again:
             turns += await self._again(turn, verdict, reply)
         return turns
-
-    async def _ready_still(self, place: Place) -> None:
-        """The token may have run out while the call waited for its place; nothing is written yet."""
-        try:
-            await self._transport.ready()
-        except BaseException:  # cancelled too: the service never had anything of the call
-            place.failed("no access token", reached=False)
-            raise
 
     def _write_down(self, attempt: Attempt, at: float, place: Place) -> None:
         try:

@@ -139,10 +139,8 @@ def judge(attempt: Attempt, reply: Reply, *, series: bool = False) -> Verdict:
     """
     match reply:
         case NoReply():
-            verdict = _whole(attempt, FAULTS.get(reply.fault, _DOUBT), reply.detail)
-            if reply.fault in UNCONNECTED:
-                return msgspec.structs.replace(verdict, cause=Cause.UNREACHED)
-            return verdict
+            cause = Cause.UNREACHED if reply.fault in UNCONNECTED else None
+            return _whole(attempt, FAULTS.get(reply.fault, _DOUBT), reply.detail, cause=cause)
         case HttpReply():
             return _judge_status(attempt, reply, series=series)
         case _ as unreachable:
@@ -197,13 +195,20 @@ def _reason(status: int, refused: CallRefused) -> str:
     return (f"{words} ({more})" if more else words)[:REASON_MAX]
 
 
-def _whole(attempt: Attempt, row: _Row, reason: str, *, code: str = "") -> Verdict:
-    """One row of a table for all the records of the attempt."""
+def _whole(
+    attempt: Attempt, row: _Row, reason: str, *, code: str = "", cause: Cause | None = None
+) -> Verdict:
+    """One row of a table for all the records of the attempt; `cause`: where it is not that of its remedy."""
     fate, remedy, stop = row
     again, doubtful = (attempt.lines, ()) if fate is _Fate.NOT_APPLIED else ((), attempt.lines)
-    cause = _CAUSES.get(remedy, Cause.OTHER)
     return Verdict(
-        again=again, doubtful=doubtful, remedy=remedy, stop=stop, reason=reason, code=code, cause=cause
+        again=again,
+        doubtful=doubtful,
+        remedy=remedy,
+        stop=stop,
+        reason=reason,
+        code=code,
+        cause=cause or _CAUSES.get(remedy, Cause.OTHER),
     )
 
 

@@ -130,10 +130,11 @@ class Comparison:
             )
         # The checksum is that of a batch: which of its lines is another one, it does not tell.
         last = span.first_line + span.line_count - 1
-        among = f"\nSomething in lines {span.first_line:,} to {last:,} is not as it was"
+        several = f"\nSomething in lines {span.first_line:,} to {last:,} is not as it was"
+        among = several if last > span.first_line else ""
         name = "stdin" if self._stream.name == STDIN else self._stream.name
         return InputChangedError(
             "the input changed since this load began",
-            why=f"{name}, line {span.first_line:,} {where}{among if last > span.first_line else ''}",
+            why=f"{name}, line {span.first_line:,} {where}{among}",
             hint=self._hint,
         )

@@ -120,8 +120,8 @@ WRONG_VERSIONS = (
     WrongVersion(
         "a call that never reached the service counts as charged in the log and not at the gate",
         "delivery/policy.py",
-        "            if reply.fault in UNCONNECTED:",
-        "            if reply.fault is None:",
+        "            cause = Cause.UNREACHED if reply.fault in UNCONNECTED else None",
+        "            cause = None",
         POLICY,
     ),
     WrongVersion(
@@ -549,8 +549,8 @@ WRONG_VERSIONS = (
     WrongVersion(
         "a directory whose log is lost is begun anew",
         "directory.py",
-        "        _require_no_trace(load_dir)\n        return None\n",
-        "        return None\n",
+        "        if (lost := _lost_log(load_dir)) is not None:\n            raise lost from None\n",
+        "",
         ("tests/scenario/test_exit_codes.py",),
     ),
     WrongVersion(

@@ -9,7 +9,7 @@ import click
 from loader.cli.checks import run_check
 from loader.cli.configuration import ConfiguredCommand
 from loader.cli.credentials_flag import credentials_flag
-from loader.cli.pace_flags import state_flag, state_folder
+from loader.cli.pace_flags import patience_from_the_start, state_flag, state_folder
 from loader.cli.parameters import COUNT_OR_SHARE, DURATION, Whole, complete_file, setting, target_flags
 from loader.forecast import LATENCY_S
 from loader.settings import NOTHING_KEPT, LoadSettings, Threshold
@@ -37,9 +37,7 @@ from loader.target import target_of
     help="Credits of the organisation in 24 hours.  [default: its edition's]",
 )
 @setting("--keep-credits", type=COUNT_OR_SHARE, help="Credits of a day left to other programs.")
-@setting(
-    "--patience", type=DURATION, default=300.0, metavar="TIME", help="With a dead service.  [default: 5min]"
-)
+@patience_from_the_start
 @state_flag
 @setting("--json", "as_json", is_flag=True, help="Print what was found as JSON to stdout.")
 @setting("--quiet", "-q", is_flag=True, help="Say nothing but warnings and errors.")

@@ -15,7 +15,7 @@ from click.core import ParameterSource
 from loader.cli.configuration import Written, file_settings, misspelt, require_typed, told
 from loader.cli.credentials_flag import chosen_store
 from loader.cli.help import Command
-from loader.cli.layers import PARTS, Said, set_aside
+from loader.cli.layers import PARTS, VARIABLE, Said, of_file, set_aside
 from loader.cli.screen import give, give_text, show
 from loader.cli.settings_files import paths
 from loader.credentials import ENVIRONMENT, NAMES
@@ -159,7 +159,7 @@ def _of_one_target(values: Sequence[Value], files: Sequence[Path]) -> list[Value
 
 
 def _layer(value: Value, files: Sequence[Path]) -> int:
-    return 1 if value.origin == "environment" else 1 + len(files) - files.index(Path(value.where))
+    return VARIABLE if value.origin == "environment" else of_file(Path(value.where), files)
 
 
 def _line(value: Value, *, width: int) -> str:

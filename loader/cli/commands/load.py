@@ -12,7 +12,7 @@ from loader.cli.checks import run_check
 from loader.cli.configuration import ConfiguredCommand, place_in
 from loader.cli.credentials_flag import credentials_flag
 from loader.cli.insert_flags import insert_flags, insert_options
-from loader.cli.pace_flags import credit_flags, paced
+from loader.cli.pace_flags import credit_flags, paced, patience_from_the_start
 from loader.cli.parameters import (
     COUNT_OR_SHARE,
     DURATION,
@@ -56,9 +56,7 @@ from loader.target import target_of
 @setting("--limit", type=Whole(1), metavar="N", help="Load no more than the first N records.")
 @setting("--max-rejected", type=COUNT_OR_SHARE, help="Stop beyond so many refused records.")
 @setting("--timeout", type=DURATION, default=60.0, metavar="TIME", help="For one call.  [default: 60s]")
-@setting(
-    "--patience", type=DURATION, default=300.0, metavar="TIME", help="With a dead service.  [default: 5min]"
-)
+@patience_from_the_start
 @setting(
     "--quiet-period", type=DURATION, default=30.0, metavar="TIME", help="Rest of a doubt.  [default: 30s]"
 )
